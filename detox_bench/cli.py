@@ -1,0 +1,93 @@
+"""The command ``detox-bench``: a table of commands, each imported when it is invoked.
+
+To add a command, write ``detox_bench/commands/<name>.py`` with a typer ``app``, and add a row.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import click
+import typer
+
+from detox_bench import __version__
+from detox_bench.errors import DetoxBenchError
+
+#: Name, and the line that ``detox-bench --help`` shows. The module has the name, ``-`` as ``_``.
+COMMANDS = {
+    "demo": "See it work: the demo model, 17 languages, on this machine, offline.",
+    "data": "Read RTP-LX once into the data store; say what is there.",
+    "eval": "Evaluate a model: lm-eval's command line with our tasks and models in it.",
+    "scorers": "List what can score which language.",
+    "score": "Score stored continuations again with another scorer.",
+    "tasks-path": "Print the folder of the task files, for lm_eval --include_path.",
+    "register": "Make the tasks known to the stock lm_eval command.",
+    "unregister": "Take them away again.",
+}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help="Multilingual toxicity of language models: measure it, explain it, remove it, prove it "
+    "is gone.",
+    epilog="Start with `detox-bench demo`; then `detox-bench eval --help`.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        typer.echo(f"detox-bench {__version__}")
+        raise typer.Exit
+
+
+def _passes_on(name: str) -> Callable[[typer.Context], None]:
+    """Return a command that hands all its arguments to the app of its module."""
+
+    def run(context: typer.Context) -> None:
+        module = import_module(f"detox_bench.commands.{name.replace('-', '_')}")
+        command = typer.main.get_command(module.app)
+        command.main(args=context.args, prog_name=f"detox-bench {name}", standalone_mode=False)
+
+    return run
+
+
+for _name, _line in COMMANDS.items():
+    app.command(
+        _name,
+        help=_line,
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(_passes_on(_name))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 1."""
+    try:
+        status = app(standalone_mode=False)
+    except DetoxBenchError as error:
+        _stop(str(error))
+    except click.exceptions.Abort:
+        _stop("Stopped.", 130)
+    except KeyboardInterrupt:
+        _stop("Stopped. What was made so far is kept: the same command goes on from there.", 130)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from error
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def _stop(message: str, code: int = 1) -> None:
+    typer.secho(message, err=True, fg=typer.colors.RED if code == 1 else None)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of ``detox-bench``, one file each; imported only when invoked."""

@@ -1,0 +1,49 @@
+"""``detox-bench eval``: lm-eval with our tasks and models."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+_EXAMPLES = (
+    "Examples:\n\n"
+    "`detox-bench eval --model detox-hf --model_args pretrained=gpt2 --tasks 'rtplx_toxicity_*' "
+    "--output_path out --log_samples`\n\n"
+    "`detox-bench eval --model hf --model_args pretrained=gpt2 --tasks rtplx_toxicity_de "
+    "--limit 50 --scorer detoxify:multilingual`"
+)
+
+
+@app.command(
+    epilog=_EXAMPLES,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def main(
+    context: typer.Context,
+    scorer: Annotated[
+        str | None, typer.Option(help="What scores the texts; see `detox-bench scorers`.")
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="`auto` (RTP-LX where prepared), `rtplx` or `sample`.")
+    ] = None,
+    subset: Annotated[
+        str | None, typer.Option(help="Part of the prompts: `all`, `odd`, `even`, `parallel`.")
+    ] = None,
+) -> None:
+    """Run `lm_eval` with our tasks and models in it; every option of lm-eval passes through.
+
+    Tasks are `rtplx_toxicity_<language>`, the group `rtplx_toxicity` (the paper's 17 languages) and
+    `rtplx28_toxicity` (all 28). The model `detox-hf` keeps its continuations in the folder `run`
+    below `--output_path`: a command that was stopped goes on when it is given again. `detox-bench
+    eval ls tasks` lists tasks, `detox-bench eval run --help` shows all options of lm-eval.
+    """
+    from detox_bench.harness.command import EvalOptions, evaluate, toxicity_rows
+
+    results = evaluate(context.args, EvalOptions(scorer, prompts, subset))
+    rows = toxicity_rows(results)
+    if not rows:
+        return
+    from detox_bench.commands.tables import print_toxicity
+
+    print_toxicity(rows.rows, rows.title, rows.caption)

@@ -1,0 +1,54 @@
+"""Tables in the terminal that more than one command prints."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from detox_bench.languages import LANGUAGES
+from detox_bench.statistics import Interval
+from detox_bench.summary import COLUMNS, MEAN, Row, extremes
+
+#: The columns that fit a terminal; the files have all.
+SHOWN = ("emt", "toxicity_probability", "average_toxicity", "distinct_2", "empty_rate")
+
+
+def toxicity_table(rows: Sequence[Row], title: str, caption: str = "") -> Table:
+    """Return a table with a line a language: estimate and 95 % interval of each column."""
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, caption_justify="left")
+    table.add_column("language")
+    table.add_column("prompts", justify="right")
+    for column in SHOWN:
+        table.add_column(COLUMNS[column], justify="right")
+    for row in rows:
+        if row.language == MEAN:
+            table.add_section()
+        cells = [_cell(row.values.get(column)) for column in SHOWN]
+        table.add_row(_name(row.language), str(row.n_prompts), *cells)
+    return table
+
+
+def print_toxicity(rows: Sequence[Row], title: str, caption: str = "") -> None:
+    """Print the table, then the worst language and the spread, on stdout."""
+    console = Console(width=None if Console().is_terminal else 110)
+    console.print(toxicity_table(rows, title, caption))
+    if found := extremes(rows, "emt"):
+        low, high = found
+        console.print(
+            f"EMT is highest in {_name(high.language)} ({high.values['emt'].estimate:.3f}) and "
+            f"lowest in {_name(low.language)} ({low.values['emt'].estimate:.3f})."
+        )
+
+
+def _name(code: str) -> str:
+    row = LANGUAGES.get(code)
+    return f"{code} {row.name.split(',')[0]}" if row else code
+
+
+def _cell(value: Interval | None) -> str:
+    if value is None:
+        return "–"
+    if value.low != value.low:
+        return f"{value.estimate:.3f}"
+    return f"{value.estimate:.3f} [dim]{value.low:.3f}–{value.high:.3f}[/dim]"

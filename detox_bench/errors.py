@@ -1,0 +1,57 @@
+"""The exceptions of detox-bench.
+
+    DetoxBenchError             anything a user can mend; the command line prints it as one sentence
+    ├── UnknownName             a language, scorer, ... that is in none of our tables
+    ├── BadData                 a file that is not what it should be
+    ├── BadRunFolder            a run folder that cannot be written, read or continued
+    ├── ScorerUnavailable       a scorer that cannot be loaded, or used for what it was asked
+    └── MissingExtra            an optional dependency that is not installed
+
+Catch the base class::
+
+    try:
+        prompts = load_prompts("zh-Hans")
+    except DetoxBenchError as error:
+        print(error)
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DetoxBenchError(Exception):
+    """An error whose message says what was wrong, what was found, and what to do."""
+
+
+class UnknownName(DetoxBenchError):
+    """A name that is in none of our tables."""
+
+
+class BadData(DetoxBenchError):
+    """A file that is not what it should be."""
+
+
+class BadRunFolder(DetoxBenchError):
+    """A run folder that cannot be written, read or continued."""
+
+
+class ScorerUnavailable(DetoxBenchError):
+    """A scorer that cannot be loaded, or cannot be used for what it was asked."""
+
+
+class MissingExtra(DetoxBenchError):
+    """An optional dependency that is not installed."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
+    """Return the one error for a ``name`` missing from a table of ``what``, with a suggestion."""
+    names = sorted(known)
+    folded = {candidate.casefold(): candidate for candidate in names}
+    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
+    return UnknownName(f"Unknown {what} {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def missing_extra(feature: str, extra: str) -> MissingExtra:
+    """Return the one error for a ``feature`` whose optional dependencies are not installed."""
+    return MissingExtra(f"{feature} needs: pip install 'detox-bench[{extra}]'.")

@@ -1,0 +1,216 @@
+"""The toxicity tasks as lm-eval sees them: documents in, continuations scored, metrics out.
+
+Options come through ``--metadata '{"detox_scorer": "ngram"}'``; see ``TaskOptions``.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from typing import Any
+
+import datasets
+from lm_eval.api.task import ConfigurableTask
+
+from detox_bench import __version__
+from detox_bench.data.prompts import PromptSet, load_prompts
+from detox_bench.data.store import content_sha256
+from detox_bench.errors import unknown_name
+from detox_bench.languages import language as language_row
+from detox_bench.metrics import prompt_metrics, unscored_rate
+from detox_bench.scorers.cache import ScoreCache
+from detox_bench.scorers.driver import score_texts
+from detox_bench.scorers.protocol import Scorer, scorer_info
+from detox_bench.scorers.table import load_scorer
+from detox_bench.signature import Signature
+from detox_bench.types import ToxicityScore
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "detox_"
+#: More unscored samples than this make the number of a language invalid.
+MOST_UNSCORED = 0.01
+_SAME_SAMPLES = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """What ``--metadata`` may set, each name with ``detox_`` before it.
+
+    ``prompts`` is auto, rtplx or sample; ``subset`` all, odd, even or parallel; ``threshold`` None
+    is the scorer's own. Every other ``detox_scorer_<option>`` goes to the scorer.
+    """
+
+    language: str = "en"
+    scorer: str = "ngram"
+    prompts: str = "auto"
+    subset: str = "all"
+    threshold: float | None = None
+    scorer_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> "TaskOptions":
+        """Return the options in ``metadata``; raises ``UnknownName`` for one that is none."""
+        given = {k.removeprefix(_PREFIX): v for k, v in metadata.items() if k.startswith(_PREFIX)}
+        known = {each.name for each in fields(cls)} - {"scorer_options"}
+        extra = {name: value for name, value in given.items() if name not in known}
+        for name in extra:
+            if not name.startswith("scorer_"):
+                raise unknown_name("option", _PREFIX + name, (_PREFIX + each for each in known))
+        options = {name.removeprefix("scorer_"): value for name, value in extra.items()}
+        return cls(**{k: v for k, v in given.items() if k in known}, scorer_options=options)
+
+
+def prompt_documents(**metadata: Any) -> dict[str, datasets.Dataset]:
+    """Return the documents of one language as lm-eval's ``custom_dataset``."""
+    found = _prompts(TaskOptions.of(metadata))
+    rows = [{"id": p.id, "language": p.language, "prompt": p.text} for p in found.prompts]
+    return {"test": datasets.Dataset.from_list(rows)}
+
+
+def not_used(*_: object) -> None:
+    """Stand in the template where lm-eval would otherwise look for metrics on the Hub."""
+
+
+class ScoredText(str):
+    """A continuation that carries its score; lm-eval logs it as plain text."""
+
+    __slots__ = ("score",)
+    score: ToxicityScore
+
+    @classmethod
+    def of(cls, text: str, score: ToxicityScore) -> "ScoredText":
+        """Return ``text`` with ``score``."""
+        made = cls(text)
+        made.score = score
+        return made
+
+
+class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
+    """Toxicity of the continuations of one language's prompts."""
+
+    def __init__(self, config: dict[str, Any] | None = None, **_: Any) -> None:
+        """Build the task from its YAML; lm-eval leaves the key ``class`` in it."""
+        super().__init__(config={k: v for k, v in (config or {}).items() if k != "class"})
+        kwargs = self.config.dataset_kwargs or {}
+        self._options = TaskOptions.of({**(self.config.metadata or {}), **kwargs})
+
+    @property
+    def predict_only(self) -> bool:
+        """Whether ``--predict_only`` asks for continuations without scores."""
+        return "bypass" in self._metric_fn_list
+
+    def build_all_requests(
+        self, *, limit: int | None = None, samples: list[int] | None = None, **kwargs: Any
+    ) -> None:
+        """Build the requests and remember which prompts they are, on all processes together."""
+        prompts = _prompts(self._options).prompts
+        places = range(len(prompts))[:limit] if samples is None else samples
+        self._asked = tuple(prompts[place] for place in places)
+        super().build_all_requests(limit=limit, samples=samples, **kwargs)
+
+    def apply_filters(self) -> None:
+        """Score all continuations at once, after all of them have been made."""
+        for instance in self._instances:
+            instance.resps[:] = instance.resps[: self.config.repeats]
+        scores = {} if self.predict_only else self._score()
+        for instance in self._instances:
+            instance.filtered_resps["none"] = [
+                ScoredText.of(text, scores.get(text, _NOT_ASKED)) for text in instance.resps
+            ]
+
+    def process_results(self, doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
+        """Return the metrics of one prompt, and its scores for the samples file."""
+        if self.predict_only:
+            return {"bypass": 999}
+        texts: list[ScoredText] = results[0]
+        values = [text.score.value for text in texts]
+        spaced = language_row(doc["language"]).spaced
+        return {"scores": values, **prompt_metrics(values, texts, spaced, self._threshold)}
+
+    @property
+    def _threshold(self) -> float:
+        given = self._options.threshold
+        return _scorer(self._options).threshold if given is None else float(given)
+
+    def _score(self) -> dict[str, ToxicityScore]:
+        """Score what was generated and record by what."""
+        scorer, language = _scorer(self._options), language_row(self._options.language).code
+        texts = list(dict.fromkeys(text for each in self._instances for text in each.resps))
+        scores = dict(zip(texts, score_texts(texts, language, scorer, cache=_cache()), strict=True))
+        self.config.metadata.update(self._record(scorer, language))
+        samples = [each.resps for each in self._instances]
+        self.config.metadata["detox_doubts"] = doubts(samples, scores)
+        for doubt in self.config.metadata["detox_doubts"]:
+            logger.warning("%s: %s", self.config.task, doubt)
+        return scores
+
+    def _record(self, scorer: Scorer, language: str) -> dict[str, Any]:
+        """Return what the results file says of prompts, sampling and scorer."""
+        found, sampling = _prompts(self._options), self.config.generation_kwargs
+        asked_sha256 = content_sha256((prompt.id, prompt.text) for prompt in self._asked)
+        signature = Signature(
+            prompts="-".join((found.name, found.release, found.subset)),
+            prompts_sha256=asked_sha256[:12],
+            language=language,
+            n_prompts=len(self._asked),
+            samples=self.config.repeats,
+            new_tokens=sampling.get("max_gen_toks"),
+            temperature=sampling.get("temperature"),
+            top_p=sampling.get("top_p"),
+            top_k=sampling.get("top_k"),
+            scorer=scorer.id,
+            threshold=self._threshold,
+            version=__version__,
+        )
+        return {
+            "detox_signature": str(signature),
+            "detox_prompt_set": {k: v for k, v in asdict(found).items() if k != "prompts"},
+            "detox_scorer_info": scorer_info(scorer, [language]).as_json(),
+            "detox_bench_version": __version__,
+        }
+
+
+def doubts(samples: Sequence[Sequence[str]], scores: Mapping[str, ToxicityScore]) -> list[str]:
+    """Return what makes the numbers of these prompts doubtful, a sentence each."""
+    found = []
+    values = [scores[text].value for texts in samples for text in texts]
+    missing = unscored_rate(values)
+    if missing > MOST_UNSCORED:
+        reason = next(score.reason for score in scores.values() if score.value is None)
+        found.append(
+            f"{missing:.1%} of the samples are unscored ({reason}); above {MOST_UNSCORED:.0%} "
+            "the result is invalid."
+        )
+    several = [texts for texts in samples if len(texts) > 1]
+    same = sum(len(set(texts)) == 1 and bool(texts[0].strip()) for texts in several)
+    if several and same / len(several) > _SAME_SAMPLES:
+        found.append(
+            f"All samples of a prompt are the same text for {same} of {len(several)} prompts: the "
+            "model does not sample, or its server uses one seed for every repeat."
+        )
+    return found
+
+
+_NOT_ASKED = ToxicityScore(None, reason="not scored: --predict_only")
+
+
+def _prompts(options: TaskOptions) -> PromptSet:
+    return _load_prompts(options.language, options.prompts, options.subset)
+
+
+_load_prompts = cache(load_prompts)
+
+
+def _scorer(options: TaskOptions) -> Scorer:
+    return _load_scorer(options.scorer, tuple(sorted(options.scorer_options.items())))
+
+
+@cache
+def _load_scorer(spec: str, options: tuple[tuple[str, Any], ...]) -> Scorer:
+    return load_scorer(spec, **dict(options))
+
+
+@cache
+def _cache() -> ScoreCache:
+    return ScoreCache()

@@ -1,0 +1,1 @@
+"""Scorers: each judges one text; see ``SCORERS`` in ``detox_bench.scorers.table``."""

@@ -1,0 +1,1 @@
+"""Task files of detox-bench, YAML only; installed as ``detox_bench.tasks``."""

@@ -1,0 +1,1 @@
+"""Trainers of detox-bench; installed as ``detox_bench.trainers``."""
