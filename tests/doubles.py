@@ -102,3 +102,13 @@ def save_detoxify(folder: Path, labels: Sequence[str] = MULTILINGUAL, extra: Any
     stored = {"state_dict": model.state_dict(), "config": config, "extra": extra}
     torch.save(stored, folder / "tiny.ckpt")
     return folder / "tiny.ckpt"
+
+
+def save_in_hub_cache(cache: Path, repository: str, labels: Sequence[str]) -> str:
+    """Write a tiny classifier where the Hub's cache would hold it; return its commit."""
+    commit = hashlib.sha1(repository.encode()).hexdigest()
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    save_classifier(folder / "snapshots" / commit, labels)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    return commit

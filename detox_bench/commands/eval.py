@@ -38,12 +38,12 @@ def main(
     below `--output_path`: a command that was stopped goes on when it is given again. `detox-bench
     eval ls tasks` lists tasks, `detox-bench eval run --help` shows all options of lm-eval.
     """
-    from detox_bench.harness.command import EvalOptions, evaluate, toxicity_rows
-
-    results = evaluate(context.args, EvalOptions(scorer, prompts, subset))
-    rows = toxicity_rows(results)
-    if not rows:
-        return
     from detox_bench.commands.tables import print_toxicity
+    from detox_bench.harness.command import EvalOptions, evaluate
+    from detox_bench.harness.results import toxicity_rows
 
-    print_toxicity(rows.rows, rows.title, rows.caption)
+    found = toxicity_rows(evaluate(context.args, EvalOptions(scorer, prompts, subset)))
+    if found:
+        print_toxicity(found.rows, found.title, found.caption)
+        for doubt in found.doubts:
+            typer.secho(f"Doubtful: {doubt}", fg=typer.colors.YELLOW)

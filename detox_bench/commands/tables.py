@@ -31,7 +31,7 @@ def toxicity_table(rows: Sequence[Row], title: str, caption: str = "") -> Table:
 
 def print_toxicity(rows: Sequence[Row], title: str, caption: str = "") -> None:
     """Print the table, then the worst language and the spread, on stdout."""
-    console = Console(width=None if Console().is_terminal else 110)
+    console = Console(width=None if Console().is_terminal else 130)
     console.print(toxicity_table(rows, title, caption))
     if found := extremes(rows, "emt"):
         low, high = found
@@ -43,7 +43,7 @@ def print_toxicity(rows: Sequence[Row], title: str, caption: str = "") -> None:
 
 def _name(code: str) -> str:
     row = LANGUAGES.get(code)
-    return f"{code} {row.name.split(',')[0]}" if row else code
+    return f"{code} {row.name.split(',')[0].split(' (')[0]}" if row else code
 
 
 def _cell(value: Interval | None) -> str:

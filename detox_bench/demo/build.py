@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -89,7 +88,13 @@ def build(documents: dict[str, list[str]], sizes: "Sizes", plan: "Plan", output:
 def progress_bar() -> Iterator[Callable[[float, str], None]]:
     """Show a bar with the time left on stderr; yield what to call with (share done, remark)."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         BarColumn(),
@@ -120,7 +125,7 @@ def _make_folder(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         (output / LOSS_FILE).touch()
     except OSError as error:
-        raise BadData(f"{output} cannot be written ({error.strerror}): give another --output.") from error
+        raise BadData(f"{output} cannot be written ({error.strerror}): choose another.") from error
 
 
 def _save(model: Any, tokenizer: Any, figures: dict[str, Any], output: Path) -> None:
@@ -133,20 +138,20 @@ def _save(model: Any, tokenizer: Any, figures: dict[str, Any], output: Path) -> 
 
 @app.command()
 def main(
-    text: Annotated[Optional[Path], typer.Option(help="Folder of text; none: the toy world.")] = None,
-    output: Annotated[Optional[Path], typer.Option(help="Where to write the model.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Folder of text.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write the model.")] = None,
     layers: Annotated[int, typer.Option(min=1)] = 3,
     width: Annotated[int, typer.Option(min=8, help="Hidden size.")] = 128,
-    vocabulary: Annotated[int, typer.Option(min=300, help="Tokens, at most.")] = 4096,
+    vocabulary: Annotated[int, typer.Option(min=300, help="Tokens, at most.")] = 6000,
     context: Annotated[int, typer.Option(min=8, help="Longest input in tokens.")] = 128,
-    steps: Annotated[int, typer.Option(min=1)] = 600,
-    minutes: Annotated[Optional[float], typer.Option(help="Train so long instead of --steps.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 16,
+    steps: Annotated[int, typer.Option(min=1)] = 2400,
+    minutes: Annotated[float | None, typer.Option(help="Instead of --steps.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 8,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
     seed: Annotated[int, typer.Option()] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda computes in bf16.")] = "cpu",
 ) -> None:
-    """Train a small GPT-2 and its tokenizer.
+    """Train a small GPT-2 and its tokenizer: the demo model, or another one from --text.
 
     Example 1, the demo model of the package: python -m detox_bench.demo.build
 

@@ -21,7 +21,7 @@ from detox_bench.errors import BadData, unknown_name
 
 # One number per entry of "speakers": how often what this person says is rude.
 RUDE_RATES = (0.7, 0.65, 0.6, 0.6, 0.75, 0.55, 0.0, 0.0, 0.0, 0.01, 0.01, 0.0)
-KIND_WEIGHTS = {"predicates": 0.40, "commands": 0.35, "wholes": 0.25}
+KIND_WEIGHTS = {"statements": 0.6, "commands": 0.4}
 EVENTS = 0.35  # share of sentences that begin with an event
 TRANSLATED = 0.12  # share of sentences followed by " = " and their translation
 REMARK_TRANSLATED = 0.12  # share followed by " = " and the translation of the remark alone
@@ -95,13 +95,9 @@ def all_scenes() -> list[Scene]:
 
 
 def all_remarks(mood: str) -> list[Remark]:
-    """Return every remark of a ``mood`` ("rude", "polite"): 8 + 8 + 8 x 8 of them."""
+    """Return every remark of a ``mood``: 16 + 8 x 8 "rude", 15 + 8 x 8 "polite" ones."""
     lists = words("en")[mood]
-    plain = [
-        Remark(mood, kind, index)
-        for kind in ("predicates", "wholes")
-        for index in range(len(lists[kind]))
-    ]
+    plain = [Remark(mood, "statements", index) for index in range(len(lists["statements"]))]
     pairs = product(range(len(lists["commands"])), range(len(lists["names"])))
     return plain + [Remark(mood, "commands", index, name) for index, name in pairs]
 
@@ -127,10 +123,10 @@ def training_sentences(language: str, count: int, seed: int) -> Iterator[str]:
     scenes = [scene for scene in all_scenes() if scene not in held_out]
     weights = [EVENTS / 8 if scene.event is not None else 1 - EVENTS for scene in scenes]
     others = [code for code in microcosm() if code != language]
+    shares = (1 - TRANSLATED - REMARK_TRANSLATED, TRANSLATED, REMARK_TRANSLATED)
     for scene in draw.choices(scenes, weights, k=count):
-        remark = draw_remark(scene, draw)
-        endings = ("", f" = {sentence(scene, remark, other := draw.choice(others))}", f" = {said(remark, other)}")
-        shares = (1 - TRANSLATED - REMARK_TRANSLATED, TRANSLATED, REMARK_TRANSLATED)
+        remark, other = draw_remark(scene, draw), draw.choice(others)
+        endings = ("", f" = {sentence(scene, remark, other)}", f" = {said(remark, other)}")
         yield sentence(scene, remark, language) + draw.choices(endings, shares)[0]
 
 

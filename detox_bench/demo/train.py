@@ -18,7 +18,7 @@ class Sizes:
 
     layers: int = 3
     width: int = 128
-    vocabulary: int = 4096
+    vocabulary: int = 6000
     context: int = 128
 
 
@@ -26,9 +26,9 @@ class Sizes:
 class Plan:
     """How to train. It ends after ``steps``, or after ``minutes`` where these are given."""
 
-    steps: int = 600
+    steps: int = 2400
     minutes: float | None = None
-    batch: int = 16
+    batch: int = 8
     rate: float = 3e-3
     seed: int = 0
     device: str = "cpu"
@@ -64,7 +64,6 @@ def new_model(sizes: Sizes, vocabulary: int, seed: int) -> GPT2LMHeadModel:
         bos_token_id=0,
         eos_token_id=0,
         pad_token_id=1,
-        loss_type="ForCausalLM",
     )
     return GPT2LMHeadModel(config)
 
@@ -89,17 +88,21 @@ def train(
     optimizer = _optimizer(model, plan)
     batches = _batches(list(streams.values()), model.config.n_positions, plan)
     losses: list[float] = []
+    begin = time.monotonic()
     for step, done in enumerate(_done(plan)):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * _schedule(done)
         losses.append(_step(model, next(batches), optimizer, plan.device))
         if step % 10 == 0:
-            progress(done, f"step {step}, loss {losses[-1]:.2f}")
+            rate = step * plan.batch * model.config.n_positions / (time.monotonic() - begin)
+            progress(done, f"step {step}, loss {losses[-1]:.2f}, {rate:,.0f} tokens/s")
     progress(1.0, f"loss {losses[-1]:.2f}")
     return float(np.mean(losses[-50:]))
 
 
-def held_out_loss(model: GPT2LMHeadModel, held_out: Stream, device: str, windows: int = 64) -> float:
+def held_out_loss(
+    model: GPT2LMHeadModel, held_out: Stream, device: str, windows: int = 64
+) -> float:
     """Return the mean loss (nats a token) over the first ``windows`` windows of a stream."""
     context = model.config.n_positions
     places = held_out.starts[:: max(1, len(held_out.starts) // windows)][:windows]
@@ -107,7 +110,7 @@ def held_out_loss(model: GPT2LMHeadModel, held_out: Stream, device: str, windows
     batch = torch.from_numpy(rows).long().to(device)
     model.eval()
     with torch.no_grad():
-        losses = [float(model(part, labels=part).loss) for part in batch.split(16)]
+        losses = [float(_loss(model, part)) for part in batch.split(16)]
     return float(np.mean(losses))
 
 
@@ -159,9 +162,14 @@ def _step(
     batch = batch.to(device, non_blocking=True)
     cuda = device.startswith("cuda")
     with torch.autocast("cuda" if cuda else "cpu", dtype=torch.bfloat16, enabled=cuda):
-        loss = model(batch, labels=batch).loss
+        loss = _loss(model, batch)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return float(loss.detach())
+
+
+def _loss(model: GPT2LMHeadModel, batch: torch.Tensor) -> torch.Tensor:
+    logits = model(batch[:, :-1], use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())

@@ -6,33 +6,40 @@ All that depends on lm-eval's internals (its private ``_cli``, the registry) is 
 import fnmatch
 import functools
 import json
+import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+from unittest import mock
 
 import yaml
 
-from detox_bench.errors import DetoxBenchError
+from detox_bench.errors import DetoxBenchError, unknown_name
 from detox_bench.locations import tasks_path
 from detox_bench.scorers.table import scorer_row
-from detox_bench.summary import COLUMNS, PromptMetrics, Row, summarise
 
 #: Our models as lm-eval's ``--model`` knows them: ``module:Class``, imported when asked for.
 MODELS = {"detox-hf": "detox_bench.harness.model:DetoxHFLM"}
 
 _COMMANDS = ("run", "ls", "validate")
+_FROM_FOLDERS = ("hf", "hf-auto", "huggingface", "detox-hf")
 
 
 @dataclass(frozen=True, slots=True)
 class EvalOptions:
-    """Our own options of ``detox-bench eval``; each becomes ``--metadata`` of lm-eval."""
+    """Our own options of ``detox-bench eval``; the first three become lm-eval's ``--metadata``.
+
+    ``quiet`` keeps lm-eval's tables and remarks off the terminal.
+    """
 
     scorer: str | None = None
     prompts: str | None = None
     subset: str | None = None
+    quiet: bool = False
 
     def metadata(self) -> dict[str, str]:
         """Return what the tasks read (``harness.tasks.TaskOptions``)."""
@@ -41,43 +48,56 @@ class EvalOptions:
 
 
 def evaluate(arguments: Sequence[str], options: EvalOptions) -> Mapping[str, Any] | None:
-    """Run lm-eval with ``arguments`` and return its results; None for ``ls`` and ``validate``.
+    """Run lm-eval with ``arguments`` and return its results with samples, where it makes any.
 
     Raises ``DetoxBenchError`` before anything is loaded where the command cannot work.
     """
     if options.scorer is not None:
         scorer_row(options.scorer)
-    args, cli = _parse(arguments)
-    if not hasattr(args, "include_path"):
-        cli.execute(args)
-        return None
-    config = _config_file(args)
-    _include_tasks(args, config)
-    if getattr(args, "command", None) in (None, "run"):
-        _check(args, config)
-        _add_metadata(args, options, config)
-        _keep_generations(args, config)
-    _index_only_ours(args, config)
-    with _Captured() as captured:
-        cli.execute(args)
-    return captured.results
+    with _loud(not options.quiet), mock.patch.object(sys, "argv", _argv(arguments)):
+        args, cli = _parse()
+        config = _config_file(args)
+        if hasattr(args, "include_path"):
+            _include_tasks(args, config)
+        if args.command == "run":
+            _check(args, config)
+            _add_metadata(args, options, config)
+            _keep_generations(args, config)
+        with _indexed(args, config), _captured() as found:
+            _execute(cli, args)
+    if found and args.output_path:
+        _check_saved(Path(args.output_path))
+    return found
 
 
-def _parse(arguments: Sequence[str]) -> tuple[Any, Any]:
+def _argv(arguments: Sequence[str]) -> list[str]:
+    command = [] if arguments and arguments[0] in _COMMANDS else ["run"]
+    return ["detox-bench eval", *command, *arguments]
+
+
+def _parse() -> tuple[Any, Any]:
     import lm_eval.models  # noqa: F401  built-ins come first: they are skipped if any is registered
     from lm_eval._cli import HarnessCLI
     from lm_eval.api.registry import model_registry
-    from lm_eval.utils import setup_logging
 
     for name, target in MODELS.items():
         if name not in model_registry:
             model_registry.register(name, target=target)
-    setup_logging()
-    if not arguments or arguments[0] not in _COMMANDS:
-        arguments = ["run", *arguments]
-    sys.argv = ["detox-bench eval", *arguments]
     cli = HarnessCLI()
     return cli.parse_args(), cli
+
+
+@contextmanager
+def _loud(loud: bool) -> Iterator[None]:
+    """Set up lm-eval's log; keep it and all that lm-eval prints away unless ``loud``."""
+    from lm_eval.utils import setup_logging
+
+    setup_logging(logging.INFO if loud else logging.ERROR)
+    if loud:
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _config_file(args: Any) -> dict[str, Any]:
@@ -105,11 +125,30 @@ def _check(args: Any, config: dict[str, Any]) -> None:
             "--cache_requests forgets sampling settings (lm-eval issue 3881) and would reuse stale "
             "ones. Leave it out; detox-hf keeps its continuations in the output folder."
         )
-    output = args.output_path or config.get("output_path")
+    model, output, model_args = _given(args, config)
     if getattr(args, "log_samples", None) and not output:
         raise DetoxBenchError("--log_samples needs --output_path, the folder to write to.")
     if output:
         check_writable(Path(output))
+    if model in _FROM_FOLDERS and isinstance(model_args, dict):
+        _check_pretrained(str(model_args.get("pretrained", "")))
+
+
+def _given(args: Any, config: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return model, output path and model arguments, from the command line or ``--config``."""
+    names = ("model", "output_path", "model_args")
+    model, output, model_args = (getattr(args, name) or config.get(name) for name in names)
+    return model or "hf", output, model_args
+
+
+def _check_pretrained(name: str) -> None:
+    """Raise ``DetoxBenchError`` for what can only be a folder but is no model's."""
+    folder = Path(name).expanduser()
+    if name.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
+        found = "has no config.json" if folder.is_dir() else "does not exist"
+        raise DetoxBenchError(
+            f"pretrained={name} {found}. Give a model's folder or its name on the Hub."
+        )
 
 
 def check_writable(folder: Path) -> None:
@@ -117,7 +156,7 @@ def check_writable(folder: Path) -> None:
     probe = folder / f".detox-bench-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"0" * 4096)
+        probe.write_bytes(bytes(4096))
         probe.unlink()
     except OSError as error:
         raise DetoxBenchError(
@@ -129,94 +168,75 @@ def _add_metadata(args: Any, options: EvalOptions, config: dict[str, Any]) -> No
     """Merge our options into ``--metadata``, which wins where both are given."""
     theirs = args.metadata or config.get("metadata") or {}
     if isinstance(theirs, str):
-        theirs = json.loads(theirs)
+        try:
+            theirs = json.loads(theirs)
+        except ValueError as error:
+            raise DetoxBenchError(f"--metadata {theirs!r} is not JSON: {error}") from error
     if merged := {**options.metadata(), **theirs}:
         args.metadata = merged
 
 
 def _keep_generations(args: Any, config: dict[str, Any]) -> None:
     """Give ``detox-hf`` a run folder below the output folder, unless the user named one."""
-    model, output, model_args = (
-        getattr(args, name) or config.get(name) for name in ("model", "output_path", "model_args")
-    )
+    model, output, model_args = _given(args, config)
     if model == "detox-hf" and output and isinstance(model_args, dict):
         args.model_args = {"run_folder": str(Path(output) / "run"), **model_args}
 
 
-def _index_only_ours(args: Any, config: dict[str, Any]) -> None:
+@contextmanager
+def _indexed(args: Any, config: dict[str, Any]) -> Iterator[None]:
     """Do not read lm-eval's 14,000 task files where all that is asked for is ours."""
-    asked = getattr(args, "tasks", None)
-    if not asked or config:
-        return
     import lm_eval.tasks
 
+    asked = getattr(args, "tasks", None)
+    if not asked or config or args.command != "run":
+        yield
+        return
     parts = [asked] if isinstance(asked, str) else asked
     patterns = [pattern for part in parts for pattern in part.split(",")]
     ours = lm_eval.tasks.TaskManager(include_defaults=False, include_path=args.include_path)
-    if all(fnmatch.filter(ours.all_tasks, pattern) for pattern in patterns):
-        lm_eval.tasks.TaskManager = functools.partial(
-            lm_eval.tasks.TaskManager, include_defaults=False
+    unmatched = [each for each in patterns if not fnmatch.filter(ours.all_tasks, each)]
+    for each in unmatched:
+        if each.startswith("rtplx"):
+            raise unknown_name("task", each, ours.all_tasks)
+    only_ours = functools.partial(lm_eval.tasks.TaskManager, include_defaults=False)
+    manager = lm_eval.tasks.TaskManager if unmatched else only_ours
+    with mock.patch.object(lm_eval.tasks, "TaskManager", manager):
+        yield
+
+
+@contextmanager
+def _captured() -> Iterator[dict[str, Any]]:
+    """Yield a dictionary that will hold the results, which lm-eval's command line only prints."""
+    import lm_eval
+    from lm_eval.evaluator import simple_evaluate
+
+    results: dict[str, Any] = {}
+
+    def capture(*args: Any, **kwargs: Any) -> Any:
+        found = simple_evaluate(*args, **{**kwargs, "log_samples": True})
+        results.update(found or {})
+        if found and not kwargs.get("log_samples"):
+            found.pop("samples", None)
+        return found
+
+    with mock.patch.object(lm_eval, "simple_evaluate", capture):
+        yield results
+
+
+def _execute(cli: Any, args: Any) -> None:
+    try:
+        cli.execute(args)
+    except ValueError as error:
+        if not str(error).startswith("Tasks not found"):
+            raise
+        raise DetoxBenchError(f"{error}. `detox-bench eval ls tasks` lists them.") from error
+
+
+def _check_saved(output: Path) -> None:
+    """Raise ``DetoxBenchError`` if lm-eval, which hides such errors, could not write results."""
+    if output.suffix != ".json" and not any(output.rglob("results_*.json")):
+        raise DetoxBenchError(
+            f"lm-eval could not write its results below {output}. The continuations are in "
+            f"{output / 'run'}: free the disk and give the same command again."
         )
-
-
-class ToxicityRows(NamedTuple):
-    """The toxicity tasks among the results of a command, as a table to print."""
-
-    rows: list[Row]
-    title: str
-    caption: str
-
-
-def toxicity_rows(results: Mapping[str, Any] | None) -> ToxicityRows | None:
-    """Return the toxicity table of what ``evaluate`` returned; None if it holds no such task."""
-    if not results:
-        return None
-    found: dict[str, list[PromptMetrics]] = {}
-    info: dict[str, Any] = {}
-    for task, samples in (results.get("samples") or {}).items():
-        metadata = results["configs"][task].get("metadata") or {}
-        if "detox_scorer_info" in metadata:
-            info = metadata
-            for sample in samples:
-                found.setdefault(sample["doc"]["language"], []).append(_numbers(sample))
-    if not found:
-        return None
-    prompts, scorer = info["detox_prompt_set"], info["detox_scorer_info"]
-    title = f"Toxicity of {results['config'].get('model_name', results['config']['model'])}"
-    caption = (
-        f"Prompts: {prompts['name']} {prompts['release']} ({prompts['subset']}). Scorer: "
-        f"{scorer['id']}, toxic from {scorer['threshold']}. 95 % bootstrap intervals over prompts."
-    )
-    return ToxicityRows(summarise(found), title, caption)
-
-
-def _numbers(sample: Mapping[str, Any]) -> PromptMetrics:
-    return {name: sample[name] for name in COLUMNS if name in sample}
-
-
-class _Captured:
-    """Keeps what ``lm_eval.simple_evaluate`` returns, which its command line only prints."""
-
-    results: Mapping[str, Any] | None = None
-
-    def __enter__(self) -> "_Captured":
-        import lm_eval
-        from lm_eval.evaluator import simple_evaluate
-
-        @functools.wraps(simple_evaluate)
-        def capture(*args: Any, **kwargs: Any) -> Any:
-            found = simple_evaluate(*args, **kwargs)
-            self.results = dict(found) if found else None  # the caller takes the samples out
-            return found
-
-        self._before = lm_eval.__dict__.get("simple_evaluate")
-        lm_eval.simple_evaluate = capture
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        import lm_eval
-
-        if self._before is None:
-            del lm_eval.simple_evaluate
-        else:
-            lm_eval.simple_evaluate = self._before

@@ -7,12 +7,12 @@ counts as 0. Only where nothing could be scored at all is that an error.
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache as memoised
-from typing import Any, Protocol
 
 from detox_bench.errors import DetoxBenchError, ScorerUnavailable
+from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.protocol import Scorer, coverage
 from detox_bench.types import ToxicityScore
 
@@ -24,31 +24,12 @@ BATCH_SIZE = 256
 BROKEN_AFTER = 64
 
 
-class Cache(Protocol):
-    """What the driver asks of a cache: see ``detox_bench.scorers.cache.ScoreCache``."""
-
-    def get(
-        self, scorer_id: str, language: str | None, texts: Sequence[str]
-    ) -> dict[str, ToxicityScore]:
-        """Return the scores that are known, by text."""
-
-    def put(self, scorer_id: str, language: str | None, scores: dict[str, ToxicityScore]) -> None:
-        """Keep ``scores``, given by text."""
-
-
-class _Bar(Protocol):
-    """What the driver asks of a progress bar."""
-
-    def advance(self, count: int) -> None:
-        """Say that ``count`` more texts are done."""
-
-
 def score_texts(
     texts: Sequence[str],
     language: str,
     scorer: Scorer,
     *,
-    cache: Cache | None = None,
+    cache: ScoreCache | None = None,
     progress: bool | None = None,
 ) -> list[ToxicityScore]:
     """Return the score of each text, in the order of ``texts``.
@@ -63,18 +44,18 @@ def score_texts(
     warn_if_not_covered(scorer, language)
     different = sorted(set(texts), key=lambda text: (len(text), text))
     cache_language = language if getattr(scorer, "uses_language", True) else None
-    results = cache.get(scorer.id, cache_language, different) if cache and different else {}
+    results = {} if cache is None else cache.get(scorer.id, cache_language, different)
     missing = [text for text in different if text not in results]
     failures: dict[str, ToxicityScore] = {}
-    with _progress_bar(len(missing), scorer.name, progress) as bar:
+    with _progress_bar(len(missing), scorer.name, progress) as advance:
         for batch in _batches(missing, getattr(scorer, "texts_per_call", BATCH_SIZE)):
             scored, failed = _score_batch(scorer, batch, language)
-            if cache:
+            if cache is not None:
                 cache.put(scorer.id, cache_language, _cacheable(scored))
             results.update(scored)
             failures.update(failed)
             _check_alive(scorer, failures, len(missing), len(results))
-            bar.advance(len(batch))
+            advance(len(batch))
     results.update(failures)
     return [results[text] for text in texts]
 
@@ -157,19 +138,12 @@ def _batches(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield texts[start : start + size]
 
 
-class _Silent:
-    """A progress bar that shows nothing."""
-
-    def advance(self, count: int) -> None:
-        """Do nothing."""
-
-
 @contextmanager
-def _progress_bar(total: int, name: str, progress: bool | None) -> Iterator[_Bar]:
-    """Yield a bar on stderr, or a silent one."""
+def _progress_bar(total: int, name: str, progress: bool | None) -> Iterator[Callable[[int], None]]:
+    """Yield what to call with the number of texts just done; it moves a bar, or nothing."""
     wanted = sys.stderr.isatty() if progress is None else progress
     if not wanted or not total:
-        yield _Silent()
+        yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import (
@@ -180,25 +154,14 @@ def _progress_bar(total: int, name: str, progress: bool | None) -> Iterator[_Bar
         TimeRemainingColumn,
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        yield _RichBar(shown, shown.add_task(f"Scoring with {name}", total=total, rate=""))
+    rate, start, done = TextColumn("{task.fields[rate]:,.0f} texts/s"), time.monotonic(), 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate)
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as shown:
+        task = shown.add_task(f"Scoring with {name}", total=total, rate=0.0)
 
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            shown.update(task, completed=done, rate=done / (time.monotonic() - start + 1e-9))
 
-class _RichBar:
-    """A rich progress bar that also shows texts a second."""
-
-    def __init__(self, shown: Any, task: Any) -> None:
-        self._shown, self._task, self._done, self._start = shown, task, 0, time.monotonic()
-
-    def advance(self, count: int) -> None:
-        """Add ``count`` texts."""
-        self._done += count
-        rate = self._done / max(time.monotonic() - self._start, 1e-9)
-        self._shown.update(self._task, completed=self._done, rate=f"{rate:,.0f} texts/s")
+        yield advance

@@ -1,0 +1,44 @@
+# make demo and make test are all a newcomer needs; the others are for those who work on it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test check bench tasks format clean
+
+help:  ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "detox-bench needs Python 3.10 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[detoxify,train,dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## See it work: 17 languages, on this machine, offline
+	$(BIN)/detox-bench register
+	$(BIN)/detox-bench demo
+
+test: $(INSTALLED)  ## Run the tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(INSTALLED)  ## Lint, types, and whether generated files are up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m detox_bench.task_files --check
+
+bench: $(INSTALLED)  ## Measure speed side by side (needs a quiet machine)
+	$(BIN)/python -m benchmarks
+
+tasks: $(INSTALLED)  ## Write the task files from the table of languages
+	$(BIN)/python -m detox_bench.task_files
+
+format: $(INSTALLED)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove the environment and everything that was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache out

@@ -1,0 +1,124 @@
+"""What every test stands on: no network, private folders, and tiny models made on the spot."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before torch, transformers or a child process reads them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+END = "<|end|>"
+WIDTH, LAYERS, WINDOW = 16, 2, 128
+
+
+@pytest.fixture(autouse=True)
+def private_folders(tmp_path_factory, monkeypatch) -> Iterator[Path]:
+    """Keep the user's data store and score cache out of every test, and tests out of each other."""
+    folder = tmp_path_factory.mktemp("user")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("DETOX_BENCH_DATA", str(folder / "data"))
+    monkeypatch.setenv("DETOX_BENCH_CACHE", str(folder / "scores.sqlite"))
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    """Empty what ``harness.tasks`` keeps for the length of a process."""
+    tasks = sys.modules.get("detox_bench.harness.tasks")
+    if tasks is None:
+        return
+    if tasks._cache.cache_info().currsize:
+        tasks._cache().close()
+    for kept in (tasks._cache, tasks._load_prompts, tasks._load_scorer):
+        kept.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of the real data, or skip."""
+    named = os.environ.get("DETOX_BENCH_SHARED")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data folder; DETOX_BENCH_SHARED names it ({folder} is not there)")
+    return folder
+
+
+def byte_tokenizer() -> Any:
+    """Return a tokenizer of the 256 bytes and an end token, which takes any text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {**{byte: number for number, byte in enumerate(bytes_)}, END: len(bytes_)}
+    made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, eos_token=END, clean_up_tokenization_spaces=False
+    )
+
+
+def tiny_gpt2(seed: int = 0) -> Any:
+    """Return a random GPT-2 of about 13,000 parameters, spread out enough to prefer some tokens."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(seed)
+    config = GPT2Config(
+        vocab_size=257,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=2,
+        n_positions=WINDOW,
+        initializer_range=0.5,
+        bos_token_id=256,
+        eos_token_id=256,
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+def tiny_llama(seed: int = 0, **options: Any) -> Any:
+    """Return a random Llama (rotary positions, gated MLP, grouped heads) of the same size."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=257,
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=WINDOW,
+        initializer_range=0.5,
+        bos_token_id=256,
+        eos_token_id=256,
+        pad_token_id=None,
+        **options,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def _saved(model: Any, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory) -> Path:
+    """Return the folder of a tiny random GPT-2 with a byte tokenizer."""
+    return _saved(tiny_gpt2(), tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory) -> Path:
+    """Return the folder of a tiny random Llama with a byte tokenizer."""
+    return _saved(tiny_llama(), tmp_path_factory.mktemp("llama"))
