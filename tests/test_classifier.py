@@ -171,6 +171,12 @@ def test_logits_that_are_not_finite_are_unscored(binary):
     assert (score.value, score.reason) == (None, "the model gave nan")
 
 
+def test_a_text_the_tokenizer_cannot_read_is_unscored_alone(binary):
+    good, bad = score_texts(["you fool", "\ud800"], "en", load_scorer(f"hf:{binary}"))
+    assert good.value is not None
+    assert bad.value is None and bad.reason
+
+
 # Batches
 
 

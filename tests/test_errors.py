@@ -23,9 +23,7 @@ def test_every_exception_is_a_child_of_the_base_and_stands_in_the_tree(child):
 def test_an_unknown_name_is_answered_with_the_nearest_and_all_known_ones():
     error = unknown_name("operator", "scael", ["set", "scale", "add"])
     assert isinstance(error, UnknownName)
-    assert str(error) == (
-        "Unknown operator 'scael'. Did you mean 'scale'? Known: add, scale, set."
-    )
+    assert str(error) == ("Unknown operator 'scael'. Did you mean 'scale'? Known: add, scale, set.")
 
 
 def test_a_name_like_no_other_gets_no_suggestion():

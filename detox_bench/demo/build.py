@@ -144,10 +144,10 @@ def main(
     width: Annotated[int, typer.Option(min=8, help="Hidden size.")] = 128,
     vocabulary: Annotated[int, typer.Option(min=300, help="Tokens, at most.")] = 6000,
     context: Annotated[int, typer.Option(min=8, help="Longest input in tokens.")] = 128,
-    steps: Annotated[int, typer.Option(min=1)] = 2400,
+    steps: Annotated[int, typer.Option(min=1)] = 2000,
     minutes: Annotated[float | None, typer.Option(help="Instead of --steps.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-3,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 4e-3,
     seed: Annotated[int, typer.Option()] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda computes in bf16.")] = "cpu",
 ) -> None:

@@ -20,11 +20,11 @@ from detox_bench.data.sample import SAMPLE_FILE
 from detox_bench.errors import BadData, unknown_name
 
 # One number per entry of "speakers": how often what this person says is rude.
-RUDE_RATES = (0.7, 0.65, 0.6, 0.6, 0.75, 0.55, 0.0, 0.0, 0.0, 0.01, 0.01, 0.0)
+RUDE_RATES = (0.7, 0.65, 0.6, 0.6, 0.75, 0.55, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 KIND_WEIGHTS = {"statements": 0.6, "commands": 0.4}
 EVENTS = 0.35  # share of sentences that begin with an event
-TRANSLATED = 0.12  # share of sentences followed by " = " and their translation
-REMARK_TRANSLATED = 0.12  # share followed by " = " and the translation of the remark alone
+TRANSLATED = 0.12  # share of documents "= sentence = its translation"
+REMARK_TRANSLATED = 0.12  # share of documents "= remark = its translation"
 SAMPLE_ITEMS = 24
 
 
@@ -117,7 +117,10 @@ def sample_scenes() -> list[Scene]:
 
 
 def training_sentences(language: str, count: int, seed: int) -> Iterator[str]:
-    """Yield ``count`` sentences that begin in ``language``; the same ones for the same ``seed``."""
+    """Yield ``count`` sentences that begin in ``language``; the same ones for the same ``seed``.
+
+    Some come with a translation. These begin with "=", so that a prompt does not lead to one.
+    """
     draw = random.Random(f"{seed}/{language}")
     held_out = set(sample_scenes())
     scenes = [scene for scene in all_scenes() if scene not in held_out]
@@ -126,8 +129,10 @@ def training_sentences(language: str, count: int, seed: int) -> Iterator[str]:
     shares = (1 - TRANSLATED - REMARK_TRANSLATED, TRANSLATED, REMARK_TRANSLATED)
     for scene in draw.choices(scenes, weights, k=count):
         remark, other = draw_remark(scene, draw), draw.choice(others)
-        endings = ("", f" = {sentence(scene, remark, other)}", f" = {said(remark, other)}")
-        yield sentence(scene, remark, language) + draw.choices(endings, shares)[0]
+        text = sentence(scene, remark, language)
+        translated = f"= {text} = {sentence(scene, remark, other)}"
+        remarks = f"= {said(remark, language)} = {said(remark, other)}"
+        yield draw.choices((text, translated, remarks), shares)[0]
 
 
 def draw_remark(scene: Scene, draw: random.Random) -> Remark:

@@ -26,10 +26,10 @@ class Sizes:
 class Plan:
     """How to train. It ends after ``steps``, or after ``minutes`` where these are given."""
 
-    steps: int = 2400
+    steps: int = 2000
     minutes: float | None = None
     batch: int = 8
-    rate: float = 3e-3
+    rate: float = 4e-3
     seed: int = 0
     device: str = "cpu"
 

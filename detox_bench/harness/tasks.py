@@ -3,6 +3,7 @@
 Options come through ``--metadata '{"detox_scorer": "ngram"}'``; see ``TaskOptions``.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -203,12 +204,12 @@ _load_prompts = cache(load_prompts)
 
 
 def _scorer(options: TaskOptions) -> Scorer:
-    return _load_scorer(options.scorer, tuple(sorted(options.scorer_options.items())))
+    return _load_scorer(options.scorer, json.dumps(dict(options.scorer_options), sort_keys=True))
 
 
 @cache
-def _load_scorer(spec: str, options: tuple[tuple[str, Any], ...]) -> Scorer:
-    return load_scorer(spec, **dict(options))
+def _load_scorer(spec: str, options: str) -> Scorer:
+    return load_scorer(spec, **json.loads(options))
 
 
 @cache

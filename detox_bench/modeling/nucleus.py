@@ -1,13 +1,13 @@
 """Top-p (nucleus) sampling without sorting the vocabulary, exact, drawn by the inverse CDF.
 
 The nucleus is the smallest set of tokens whose probability reaches p (Holtzman et al.,
-arXiv 1904.09751); temperature, then top-k, then top-p, in the order of transformers. The most
-probable few hundred tokens are found without a sort; where their mass does not reach p, more are.
+arXiv 1904.09751); temperature, then top-k, then top-p, in the order of transformers. Where the few
+hundred most probable tokens hold it, they are found and cut (``_narrow``); where the distribution
+is too flat for that, a histogram of the whole vocabulary finds the cut (``wide_nucleus``).
 
 The draw walks the nucleus in the order of token ids: neighbours in an order of probability change
-places for a rounding error, token ids do not. ``Draw.close`` says where noise of
-a given size could have changed the outcome, so that a caller can decide those draws in a way that
-no noise moves.
+places for a rounding error, token ids do not. ``Draw.close`` says where noise of a given size could
+have changed the outcome, so that a caller can decide those draws in a way that no noise moves.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_FIRST_CANDIDATES = 256
-_CANDIDATE_GROWTH = 8
-_BLOCK_ELEMENTS = 2**21  # logits that fit a processor's cache
+from detox_bench.modeling.ranking import top
+from detox_bench.modeling.walk import Draw, Noise, Nucleus, walk
+from detox_bench.modeling.wide_nucleus import wide_nucleus
+
+_CANDIDATES = 256
 _SPARE = 2  # candidates beyond the nucleus, to see what it might exchange
+_BLOCK_ELEMENTS = 2**21  # logits that fit a processor's cache
+
+NO_NOISE = Noise(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +38,7 @@ class SamplingSettings:
     seed: int = 0
 
 
-class Noise(NamedTuple):
-    """How far rounding moves a probability ``relative`` to itself, and ``cumulated`` ones.
-
-    Bounds on what differs between runs of a model on the same tokens in batches of other shapes.
-    """
-
-    relative: float
-    cumulated: float
-
-
-NO_NOISE = Noise(0.0, 0.0)
-
-
-class Draw(NamedTuple):
-    """``tokens`` ``(rows,)``, and ``close`` ``(rows,)``: whether noise could have changed them."""
-
-    tokens: Tensor
-    close: Tensor
-
-
-class Ranked(NamedTuple):
+class _Ranked(NamedTuple):
     """The most probable tokens of each row, best first; both ``(rows, n)``."""
 
     probabilities: Tensor
@@ -82,108 +67,40 @@ def draw(
 
 
 def _draw_block(scaled: Tensor, numbers: Tensor, settings: SamplingSettings, noise: Noise) -> Draw:
-    """Draw for each row, from more candidates where the first few hundred are not enough."""
+    """Draw from the best few hundred tokens, and from all where these are not enough."""
     vocabulary = scaled.shape[-1]
-    count = min(settings.top_k or _FIRST_CANDIDATES, vocabulary)
-    ranked = _rank(scaled, count, settings)
-    enough = ranked.probabilities[:, :-_SPARE].sum(-1) >= settings.top_p
-    if settings.top_k or count == vocabulary:
-        enough = torch.ones_like(enough)
-    drawn = _inverse_cdf(ranked, numbers, settings.top_p, noise)
-    while not enough.all():
-        rows = (~enough).nonzero().flatten()
-        count = min(count * _CANDIDATE_GROWTH, vocabulary)
-        ranked = _rank(scaled[rows], count, settings)
-        again = _inverse_cdf(ranked, numbers[rows], settings.top_p, noise)
+    ranked = _rank(scaled, min(settings.top_k or _CANDIDATES, vocabulary), bool(settings.top_k))
+    drawn = walk(_narrow(ranked, settings.top_p), numbers, noise)
+    if settings.top_k or ranked.ids.shape[-1] == vocabulary:
+        return drawn
+    flat = ranked.probabilities[:, :-_SPARE].sum(-1) < settings.top_p
+    if flat.any():
+        rows = flat.nonzero().flatten()
+        again = walk(wide_nucleus(scaled[rows], settings.top_p), numbers[rows], noise)
         for whole, part in zip(drawn, again, strict=True):
             whole[rows] = part
-        enough[rows] = (ranked.probabilities[:, :-_SPARE].sum(-1) >= settings.top_p) | (
-            count == vocabulary
-        )
     return drawn
 
 
-def _rank(scaled: Tensor, count: int, settings: SamplingSettings) -> Ranked:
-    """Return the ``count`` most probable tokens, their probabilities in float64."""
+def _rank(scaled: Tensor, count: int, only_these: bool) -> _Ranked:
+    """Return the ``count`` most probable tokens; ``only_these``: there are no others (top-k)."""
     values, ids = top(scaled, count)
-    whole = values if settings.top_k else scaled
-    return Ranked((values - whole.logsumexp(-1, keepdim=True)).double().exp(), ids)
+    total = (values if only_these else scaled).logsumexp(-1, keepdim=True)
+    return _Ranked((values - total).double().exp(), ids)
 
 
-def top(scores: Tensor, count: int) -> Ranked:
-    """Return the ``count`` largest of each row with their places, largest first.
-
-    The ``count`` largest scores lie in the ``count`` groups with the largest maxima, so two looks
-    at about sqrt(vocabulary * count) scores do instead of one at the whole vocabulary.
-    """
-    width = int((scores.shape[-1] / count) ** 0.5)
-    if width < 2:
-        return Ranked(*scores.topk(count))
-    groups = scores.shape[-1] // width
-    body, rest = scores.split([groups * width, scores.shape[-1] - groups * width], -1)
-    body = body.unflatten(-1, (width, groups))  # a group is a column: its maximum is vectorised
-    chosen = body.amax(-2).topk(count, sorted=False).indices
-    near = body.gather(-1, chosen[:, None].expand(-1, width, -1)).flatten(1)
-    values, places = torch.cat([near, rest], -1).topk(count)
-    column = chosen.gather(-1, places % count)
-    ids = torch.where(
-        places < near.shape[-1],
-        places // count * groups + column,
-        places - near.shape[-1] + groups * width,
-    )
-    return Ranked(values, ids)
-
-
-def _inverse_cdf(ranked: Ranked, numbers: Tensor, top_p: float, noise: Noise) -> Draw:
-    """Cut the ranked tokens to the nucleus and draw from it."""
+def _narrow(ranked: _Ranked, top_p: float) -> Nucleus:
+    """Cut the ranked tokens to the nucleus and put them into the order of their ids."""
     reached = ranked.probabilities.cumsum(-1)
     kept = reached - ranked.probabilities < top_p
-    drawn = _walk(ranked, kept, numbers, noise)
-    unsure = _unsure_cut(ranked.probabilities, reached, kept, top_p, noise).nonzero().flatten()
-    if len(unsure):
-        part = Ranked(*(each[unsure] for each in ranked))
-        for other in _other_cuts(kept[unsure]):
-            under_other = _walk(part, other, numbers[unsure], noise)
-            drawn.close[unsure] |= under_other.close | (under_other.tokens != drawn.tokens[unsure])
-    return drawn
-
-
-def _walk(ranked: Ranked, kept: Tensor, numbers: Tensor, noise: Noise) -> Draw:
-    """Draw from the ``kept`` tokens, walking them in the order of token ids."""
-    order = ranked.ids.argsort(-1)
-    weights = (ranked.probabilities * kept).gather(-1, order)
-    cdf = weights.cumsum(-1)
-    total = cdf[:, -1:]
-    target = torch.minimum(numbers[:, None] * total, total.nextafter(torch.zeros_like(total)))
-    place = torch.searchsorted(cdf, target, right=True)
-    upper = cdf.gather(-1, place)
-    lower = upper - weights.gather(-1, place)
-    margin = torch.minimum(target - lower, upper - target).squeeze(-1)
-    tokens = ranked.ids.gather(-1, order.gather(-1, place)).squeeze(-1)
-    return Draw(tokens, margin < noise.cumulated)
-
-
-def _unsure_cut(
-    probabilities: Tensor, reached: Tensor, kept: Tensor, top_p: float, noise: Noise
-) -> Tensor:
-    """Return ``(rows,)``: whether noise could make the nucleus another one."""
-    last, following = _around_cut(kept)
-    at_last, at_following = probabilities.gather(-1, last), probabilities.gather(-1, following)
-    surplus = reached.gather(-1, last) - top_p
-    size = torch.minimum(surplus.abs(), (at_last - surplus).abs()) < noise.cumulated
-    swap = (at_last - at_following < noise.relative * at_last) & (following > last)
-    return (size | swap).squeeze(-1)
-
-
-def _around_cut(kept: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the places ``(rows, 1)`` of the last token kept and of the one after it."""
     last = kept.sum(-1, keepdim=True) - 1
-    return last, (last + 1).clamp(max=kept.shape[-1] - 1)
-
-
-def _other_cuts(kept: Tensor) -> list[Tensor]:
-    """Return the nuclei with one token more, one less, and the last exchanged for the next."""
-    last, following = _around_cut(kept)
-    more = kept.scatter(-1, following, True)
-    less = kept.scatter(-1, last, kept.sum(-1, keepdim=True) == 1)
-    return [more, less, more.scatter(-1, last, following == last)]
+    following = (last + 1).clamp(max=kept.shape[-1] - 1)
+    order = ranked.ids.argsort(-1)
+    return Nucleus(
+        ids=ranked.ids.gather(-1, order),
+        probabilities=ranked.probabilities.gather(-1, order),
+        kept=kept.gather(-1, order),
+        last=(order == last).byte().argmax(-1, keepdim=True),
+        following=(order == following).byte().argmax(-1, keepdim=True),
+        surplus=reached.gather(-1, last) - top_p,
+    )

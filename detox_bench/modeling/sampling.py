@@ -17,8 +17,9 @@ from torch import Tensor
 
 from detox_bench.modeling.cache import share, shareable
 from detox_bench.modeling.forward import CausalModel, Step
-from detox_bench.modeling.nucleus import NO_NOISE, Draw, Noise, SamplingSettings, draw
+from detox_bench.modeling.nucleus import NO_NOISE, SamplingSettings, draw
 from detox_bench.modeling.random_numbers import uniforms
+from detox_bench.modeling.walk import Draw, Noise
 
 # About three times the largest difference seen between batch sizes 1 and 256 (mini-mgpt, float32:
 # 3.3e-5 and 1.8e-6). Types that are not here are too coarse to be settled.

@@ -58,20 +58,22 @@ def _detoxify(variant: str, languages: str) -> ScorerRow:
         f"detoxify:{variant}",
         "classifier",
         _DETOXIFY,
-        "extra 'detoxify'; network once, or checkpoint=FILE",
+        "detoxify extra; network once or checkpoint=FILE",
         "Apache-2.0",
         _codes(languages),
         {"languages": _codes(languages)},
     )
 
 
-def _known(repository: str, languages: str, licence: str, **options: Any) -> ScorerRow:
+def _known(
+    repository: str, languages: str, licence: str, needs: str = "network once", **options: Any
+) -> ScorerRow:
     """Return the row of one classifier of the Hub."""
     return ScorerRow(
         f"hf:{repository}",
         "classifier",
         _CLASSIFIER,
-        "network once",
+        needs,
         licence,
         _codes(languages),
         {"languages": _codes(languages), **options},
@@ -81,9 +83,7 @@ def _known(repository: str, languages: str, licence: str, **options: Any) -> Sco
 _TEXTDETOX = "am ar de en es fr he hi hi-Latn it ja ru tt uk zh-Hans"
 
 _ROWS = (
-    ScorerRow(
-        "ngram", "n-grams", _NGRAM, "nothing", "Apache-2.0 (in the package)", frozenset(LANGUAGES)
-    ),
+    ScorerRow("ngram", "n-grams", _NGRAM, "nothing", "Apache-2.0", frozenset(LANGUAGES)),
     # Languages of Detoxify: its README (version 0.5.4).
     _detoxify("multilingual", "en es fr it pt ru tr"),
     _detoxify("original", "en"),
@@ -94,7 +94,7 @@ _ROWS = (
         "detoxify:<checkpoint file or folder>",
         "classifier",
         _DETOXIFY,
-        "extra 'detoxify'",
+        "detoxify extra",
         "the checkpoint's own",
     ),
     # Languages, licences and labels: the model cards, read in November 2026.
@@ -115,6 +115,7 @@ _ROWS = (
         "citizenlab/distilbert-base-multilingual-cased-toxicity",
         "af da de en es fr it nl pl pt",
         "none stated",
+        needs="network once; allow_pickle=true",
     ),
     _known("s-nlp/roberta_toxicity_classifier", "en", "see its card"),
     _known("facebook/roberta-hate-speech-dynabench-r4-target", "en", "see its card"),

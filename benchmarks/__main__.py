@@ -1,0 +1,11 @@
+"""``make bench``: every benchmark, one after the other, each in a process of its own."""
+
+import subprocess
+import sys
+
+BENCHMARKS = ("bench_sampling", "bench_scoring", "bench_ngram")
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -1,0 +1,172 @@
+"""The layers: every module has a rank and imports none above it; heavy packages stay below."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "detox_bench"
+#: Where the modules of the package lie, as ``package-dir`` of pyproject.toml has it.
+FOLDERS = {"detox_bench": PACKAGE, "tasks": f"{PACKAGE}.tasks", "trainers": f"{PACKAGE}.trainers"}
+
+#: The rank of a module, or of all modules of a sub-package. A new module needs a row here.
+RANKS = {
+    "": 0,
+    "errors": 0,
+    "types": 0,
+    "languages": 0,
+    "locations": 0,
+    "metrics": 1,
+    "statistics": 1,
+    "signature": 1,
+    "summary": 1,
+    "data": 2,
+    "scorers": 2,
+    "evaluate_modules": 2,
+    "modeling": 3,
+    "runs": 3,
+    "stored_texts": 3,
+    "rescoring": 3,
+    "harness": 4,
+    "tasks": 4,
+    "trainers": 4,
+    "task_files": 4,
+    "demo": 5,
+    "commands": 6,
+    "cli": 6,
+}
+#: Packages that are slow to import, and who may do so at module level.
+HEAVY = {
+    "torch": ("modeling", "harness", "demo.train"),
+    "transformers": ("modeling", "harness", "demo.train"),
+    "lm_eval": ("harness",),
+    "datasets": ("harness", "evaluate_modules"),
+    "evaluate": ("evaluate_modules",),
+    "sklearn": (),
+    "detoxify": (),
+    "peft": (),
+    "trl": (),
+}
+
+
+class Import(NamedTuple):
+    """One import of a module: the dotted name, and whether it runs when the module is imported."""
+
+    name: str
+    at_module_level: bool
+
+
+def _module_name(folder: str, file: Path) -> str:
+    parts = file.relative_to(ROOT / folder).with_suffix("").parts
+    return ".".join((FOLDERS[folder], *(part for part in parts if part != "__init__")))
+
+
+FILES = {
+    _module_name(folder, file): file
+    for folder in FOLDERS
+    for file in sorted((ROOT / folder).rglob("*.py"))
+}
+
+
+def _imports(file: Path) -> Iterator[Import]:
+    tree = ast.parse(file.read_text("utf-8"))
+    later = {
+        id(inner)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) or _for_types_only(outer)
+        for inner in ast.walk(outer)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} has a relative import"
+            names = [_imported(f"{node.module}", alias.name) for alias in node.names]
+        else:
+            continue
+        yield from (Import(name, id(node) not in later) for name in names)
+
+
+def _for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _imported(module: str, name: str) -> str:
+    """Return the module that ``from module import name`` imports."""
+    whole = f"{module}.{name}"
+    return whole if whole in FILES else module
+
+
+def _below(name: str) -> str:
+    return name.removeprefix(PACKAGE).removeprefix(".")
+
+
+def _rank(name: str) -> int:
+    below = _below(name)
+    return RANKS[below if below in RANKS else below.partition(".")[0]]
+
+
+def _parent(name: str) -> str:
+    """Return the package a module is in; a package counts as one of its own modules."""
+    return name if FILES[name].name == "__init__.py" else name.rpartition(".")[0]
+
+
+def test_every_module_has_a_rank_and_every_rank_a_module():
+    used = {_below(name).partition(".")[0] for name in FILES}
+    assert used - set(RANKS) == set(), "give it a row in RANKS"
+    assert set(RANKS) - used == set(), "take the row out of RANKS"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_module_imports_from_lower_layers_or_beside_itself(name):
+    own = [each.name for each in _imports(FILES[name]) if _is_ours(each.name)]
+    too_high = [
+        other
+        for other in own
+        if _rank(other) > _rank(name)
+        or (_rank(other) == _rank(name) and _parent(other) != _parent(name))
+    ]
+    assert not too_high, f"{name} may not import {too_high}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_heavy_packages_are_imported_at_module_level_only_where_allowed(name):
+    below = _below(name)
+    at_once = {
+        each.name.partition(".")[0] for each in _imports(FILES[name]) if each.at_module_level
+    }
+    refused = [
+        heavy
+        for heavy in at_once & set(HEAVY)
+        if not any(f"{below}.".startswith(f"{allowed}.") for allowed in HEAVY[heavy])
+    ]
+    assert not refused, f"{name} may import {refused} inside functions only"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "harness" not in name.split(".")])
+def test_only_the_harness_knows_lm_eval(name):
+    assert "lm_eval" not in {each.name.partition(".")[0] for each in _imports(FILES[name])}
+
+
+def test_no_two_modules_import_each_other():
+    graph = {
+        name: {other.name for other in _imports(file) if _is_ours(other.name)} - {name, PACKAGE}
+        for name, file in FILES.items()
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES) - 1
+
+
+def test_the_package_folders_are_those_of_pyproject():
+    tomllib = pytest.importorskip("tomllib", reason="needs Python 3.11")
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert setuptools["package-dir"] == {name: folder for folder, name in FOLDERS.items()}
+    packages = {name for name, file in FILES.items() if file.name == "__init__.py"}
+    assert set(setuptools["packages"]) == packages
+
+
+def _is_ours(name: str) -> bool:
+    return name == PACKAGE or name.startswith(f"{PACKAGE}.")
