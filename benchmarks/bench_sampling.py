@@ -60,6 +60,12 @@ def requests(count: int) -> list[Instance]:
     return made
 
 
+def default_model() -> Path:
+    """Return mini-mgpt where the shared folder is there, else the demo model."""
+    shared = Path(os.environ.get("DETOX_BENCH_SHARED", "../shared")) / "models" / "mini-mgpt"
+    return shared if shared.is_dir() else Path(model_path())
+
+
 def random_model(folder: Path, shape: dict[str, Any]) -> Path:
     """Save a randomly initialised GPT-2 with the demo model's tokenizer.
 
@@ -106,8 +112,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--shape", choices=[*SHAPES, "none"], default="random, vocabulary 100k")
     options = parser.parse_args()
-    shared = Path(os.environ.get("DETOX_BENCH_SHARED", "../shared")) / "models" / "mini-mgpt"
-    given = options.model or (shared if shared.is_dir() else model_path())
+    given = options.model or default_model()
     asked = requests(options.prompts)
     with tempfile.TemporaryDirectory() as scratch:
         folders = {given.name: given}

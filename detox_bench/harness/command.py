@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from detox_bench.scorers.table import scorer_row
 MODELS = {"detox-hf": "detox_bench.harness.model:DetoxHFLM"}
 
 _COMMANDS = ("run", "ls", "validate")
+_NO_MODEL = ("not a valid model identifier", "couldn't connect to", "no file named")
 _FROM_FOLDERS = ("hf", "hf-auto", "huggingface", "detox-hf")
 
 
@@ -54,6 +56,7 @@ def evaluate(arguments: Sequence[str], options: EvalOptions) -> Mapping[str, Any
     """
     if options.scorer is not None:
         scorer_row(options.scorer)
+    started = time.time() - 1  # some file systems keep whole seconds
     with _loud(not options.quiet), mock.patch.object(sys, "argv", _argv(arguments)):
         args, cli = _parse()
         config = _config_file(args)
@@ -66,7 +69,7 @@ def evaluate(arguments: Sequence[str], options: EvalOptions) -> Mapping[str, Any
         with _indexed(args, config), _captured() as found:
             _execute(cli, args)
     if found and args.output_path:
-        _check_saved(Path(args.output_path))
+        _check_saved(Path(args.output_path), started)
     return found
 
 
@@ -231,11 +234,17 @@ def _execute(cli: Any, args: Any) -> None:
         if not str(error).startswith("Tasks not found"):
             raise
         raise DetoxBenchError(f"{error}. `detox-bench eval ls tasks` lists them.") from error
+    except OSError as error:
+        if not any(words in str(error) for words in _NO_MODEL):
+            raise
+        raise DetoxBenchError(f"The model cannot be loaded: {error}") from error
 
 
-def _check_saved(output: Path) -> None:
+def _check_saved(output: Path, since: float) -> None:
     """Raise ``DetoxBenchError`` if lm-eval, which hides such errors, could not write results."""
-    if output.suffix != ".json" and not any(output.rglob("results_*.json")):
+    folder, pattern = (output.parent, output.name) if output.suffix == ".json" else (output, "*")
+    written = (file.stat().st_mtime for file in folder.rglob(f"*{pattern}*.json"))
+    if not any(when >= since for when in written):
         raise DetoxBenchError(
             f"lm-eval could not write its results below {output}. The continuations are in "
             f"{output / 'run'}: free the disk and give the same command again."

@@ -85,6 +85,10 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
 
     def _sample(self, requests: Sequence[Instance], disable_tqdm: bool) -> list[str]:
         """Return the texts of requests with equal arguments, making those not yet in the run."""
+        if self.device.type == "mps":
+            raise DetoxBenchError(
+                "detox-hf draws in float64, which Apple's GPUs lack. Use --device cpu, or hf."
+            )
         asked = wanted(requests)
         kwargs = requests[0].args[1]
         settings = settings_of(kwargs, self.max_gen_toks, self.seed)
