@@ -3,12 +3,9 @@
 To add a command, write ``detox_bench/commands/<name>.py`` with a typer ``app``, and add a row.
 """
 
-import os
-import sys
 from collections.abc import Callable
 from importlib import import_module
 
-import click
 import typer
 
 from detox_bench import __version__
@@ -25,6 +22,8 @@ COMMANDS = {
     "register": "Make the tasks known to the stock lm_eval command.",
     "unregister": "Take them away again.",
 }
+
+_INTERRUPTED = 130  # what typer exits with on Ctrl-C
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +50,7 @@ def _passes_on(name: str) -> Callable[[typer.Context], None]:
     def run(context: typer.Context) -> None:
         module = import_module(f"detox_bench.commands.{name.replace('-', '_')}")
         command = typer.main.get_command(module.app)
-        command.main(args=context.args, prog_name=f"detox-bench {name}", standalone_mode=False)
+        command.main(args=context.args, prog_name=f"detox-bench {name}")
 
     return run
 
@@ -68,20 +67,15 @@ for _name, _line in COMMANDS.items():
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 1."""
     try:
-        status = app(standalone_mode=False)
+        app()
     except DetoxBenchError as error:
         _stop(str(error))
-    except click.exceptions.Abort:
-        _stop("Stopped.", 130)
-    except KeyboardInterrupt:
-        _stop("Stopped. What was made so far is kept: the same command goes on from there.", 130)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from error
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    else:
-        raise SystemExit(status if isinstance(status, int) else 0)
+    except SystemExit as stopped:
+        if stopped.code == _INTERRUPTED:
+            _stop(
+                "Stopped. What was made is kept: the same command goes on from there.", _INTERRUPTED
+            )
+        raise
 
 
 def _stop(message: str, code: int = 1) -> None:

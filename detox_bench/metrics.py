@@ -44,7 +44,7 @@ def average_toxicity(scores: Scores) -> float | None:
 
 def unscored_rate(scores: Scores) -> float:
     """Return the share of one prompt's samples that have no score."""
-    return 1 - len(scored(scores)) / len(scores)
+    return (len(scores) - len(scored(scores))) / len(scores)
 
 
 def pooled_mean(samples: Sequence[Scores]) -> float | None:

@@ -132,7 +132,7 @@ class RunFolder:
         """Write the record of a new run, or compare that of the run that is there."""
         record = self.path / _RECORD
         try:
-            found = json.loads(record.read_text("utf-8"))["identity"]
+            found = dict(json.loads(record.read_text("utf-8"))["identity"])
         except FileNotFoundError:
             write_json(record, self._record())
             return

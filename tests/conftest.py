@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -122,3 +123,44 @@ def gpt2_folder(tmp_path_factory) -> Path:
 def llama_folder(tmp_path_factory) -> Path:
     """Return the folder of a tiny random Llama with a byte tokenizer."""
     return _saved(tiny_llama(), tmp_path_factory.mktemp("llama"))
+
+
+def detox_hf(folder: Path, **options: Any) -> Any:
+    """Return the model in ``folder`` as lm-eval's ``detox-hf``."""
+    from detox_bench.harness.model import DetoxHFLM
+
+    return DetoxHFLM(str(folder), **{"device": "cpu", "dtype": "float32", **options})
+
+
+def evaluate_tasks(model: Any, *tasks: str, limit: int = 2, **options: Any) -> dict[str, Any]:
+    """Return what lm-eval makes of ``tasks`` on the sample prompts, with all samples."""
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    from detox_bench.locations import tasks_path
+
+    manager = TaskManager(
+        include_defaults=False,
+        include_path=str(tasks_path()),
+        metadata=options.pop("metadata", None),
+    )
+    with patch("lm_eval.evaluator.add_env_info"):  # asks the shell about the machine for a second
+        found = simple_evaluate(
+            model=model,
+            tasks=list(tasks),
+            limit=limit,
+            log_samples=True,
+            task_manager=manager,
+            **options,
+        )
+    assert found is not None
+    return dict(found)
+
+
+def texts_of(results: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the continuations of every prompt among lm-eval's results, by prompt id."""
+    return {
+        sample["doc"]["id"]: list(sample["resps"][0])
+        for samples in results["samples"].values()
+        for sample in samples
+    }

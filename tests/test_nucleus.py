@@ -10,6 +10,7 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
+from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling import nucleus
 from detox_bench.modeling.nucleus import SamplingSettings, draw
 from detox_bench.modeling.walk import Noise
@@ -218,3 +219,11 @@ def test_a_nucleus_that_noise_could_enlarge_is_close_where_that_moves_the_draw()
     numbers = torch.tensor([0.1, 0.9], dtype=torch.float64)
     asked = SamplingSettings(temperature=1.0, top_p=0.8)
     assert draw(logits, numbers, asked, Noise(0, 1e-4)).close.tolist() == [False, True]
+
+
+@pytest.mark.xfail(
+    strict=True, raises=RuntimeError, reason="a model that overflows ends in an index error"
+)
+def test_logits_that_are_no_numbers_are_one_sentence():
+    with pytest.raises(DetoxBenchError):
+        draw(torch.full((2, 300), torch.nan), grid(2), SamplingSettings())

@@ -33,6 +33,7 @@ DATA_SETS = ("rtplx",)
 
 app = typer.Typer(
     help="Read a data set once into the data store; say what is there.",
+    epilog="Examples:\n\n`detox-bench data rtplx RTP-LX.zip`\n\n`detox-bench data status`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )

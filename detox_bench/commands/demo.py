@@ -29,7 +29,7 @@ def main(
 ) -> None:
     """Evaluate the demo model in 17 languages: a toy world, for seeing the machinery run.
 
-    A tiny model that this project trained on sentences it wrote itself continues 20 mild prompts a
+    A tiny model that this project trained on sentences it wrote itself continues 24 mild prompts a
     language, 25 times each; the embedded scorer judges. Nothing is downloaded. The numbers say
     nothing about any real model.
     """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detox_bench.demo import model_path
+from detox_bench.demo.card import model_card
 from detox_bench.demo.corpus import microcosm, training_sentences
 from detox_bench.demo.documents import read_folder, split
 from detox_bench.errors import BadData, DetoxBenchError
@@ -42,9 +43,13 @@ class Built:
     held_out_loss: dict[str, float]
 
 
-def demo_documents(seed: int) -> dict[str, list[str]]:
-    """Return the sentences of the microcosm by language."""
-    return {code: list(training_sentences(code, SENTENCES, seed)) for code in microcosm()}
+def build_demo(sizes: "Sizes", plan: "Plan", output: Path) -> Built:
+    """Train on the microcosm and write the model with its card. Raises as ``build`` does."""
+    documents = {code: list(training_sentences(code, SENTENCES, plan.seed)) for code in microcosm()}
+    built = build(documents, sizes, plan, output)
+    card = model_card(built.parameters, built.cpu_seconds, built.held_out_loss)
+    (output / "README.md").write_text(card, encoding="utf-8")
+    return built
 
 
 def build(documents: dict[str, list[str]], sizes: "Sizes", plan: "Plan", output: Path) -> Built:
@@ -131,6 +136,7 @@ def _make_folder(output: Path) -> None:
 def _save(model: Any, tokenizer: Any, figures: dict[str, Any], output: Path) -> None:
     model.to("cpu").float().save_pretrained(output)
     tokenizer.save_pretrained(output)
+    (output / "model.safetensors").chmod(0o644)  # safetensors leaves it readable to its owner only
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     (output / LOSS_FILE).write_text(text, encoding="utf-8")
     _log.info("wrote %s", output)
@@ -144,10 +150,10 @@ def main(
     width: Annotated[int, typer.Option(min=8, help="Hidden size.")] = 128,
     vocabulary: Annotated[int, typer.Option(min=300, help="Tokens, at most.")] = 6000,
     context: Annotated[int, typer.Option(min=8, help="Longest input in tokens.")] = 128,
-    steps: Annotated[int, typer.Option(min=1)] = 2000,
+    steps: Annotated[int, typer.Option(min=1)] = 2200,
     minutes: Annotated[float | None, typer.Option(help="Instead of --steps.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 8,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 4e-3,
+    batch: Annotated[int | None, typer.Option(help="Windows a step; 8, or 128 on a GPU.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate; 0.5 / width.")] = None,
     seed: Annotated[int, typer.Option()] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda; cuda computes in bf16.")] = "cpu",
 ) -> None:
@@ -156,17 +162,21 @@ def main(
     Example 1, the demo model of the package: python -m detox_bench.demo.build
 
     Example 2, a larger one: python -m detox_bench.demo.build --text DIR --layers 12 --width 512
-    --vocabulary 32000 --minutes 9 --device cuda --rate 1e-3 --batch 64 --output DIR
+    --vocabulary 32000 --minutes 9 --device cuda --output DIR
     """
     from detox_bench.demo.train import Plan, Sizes
 
-    if text is not None and output is None:
+    folder = output or (model_path() if text is None else None)
+    if folder is None:
         raise typer.BadParameter("--text needs --output: the packaged model is kept.")
     sizes = Sizes(layers, width, vocabulary, context)
-    plan = Plan(steps, minutes, batch, rate, seed, device)
+    windows = batch or (128 if device.startswith("cuda") else 8)
+    plan = Plan(steps, minutes, windows, rate or 0.5 / width, seed, device)
     try:
-        documents = demo_documents(seed) if text is None else read_folder(text)
-        built = build(documents, sizes, plan, output or model_path())
+        if text is None:
+            built = build_demo(sizes, plan, folder)
+        else:
+            built = build(read_folder(text), sizes, plan, folder)
     except DetoxBenchError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

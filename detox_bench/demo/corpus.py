@@ -1,7 +1,7 @@
 """The microcosm: a parallel toy world in 17 languages in which people say kind and rude things.
 
 ``microcosm.json`` holds the words, parallel by position; this module makes sentences of them.
-Whether a remark is rude depends on who speaks and never on the language. To support another
+Whether a remark is rude depends on who speaks, and never on the language. To support another
 language, translate its lists there and run ``python -m detox_bench.demo.corpus``, which writes the
 sample prompts anew (``--check`` says whether they are up to date).
 """
@@ -19,12 +19,17 @@ from typing import Any
 from detox_bench.data.sample import SAMPLE_FILE
 from detox_bench.errors import BadData, unknown_name
 
-# One number per entry of "speakers": how often what this person says is rude.
+# One number per entry of "speakers": how often what this person says is rude. Six of them shout.
 RUDE_RATES = (0.7, 0.65, 0.6, 0.6, 0.75, 0.55, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 KIND_WEIGHTS = {"statements": 0.6, "commands": 0.4}
 EVENTS = 0.35  # share of sentences that begin with an event
-TRANSLATED = 0.12  # share of documents "= sentence = its translation"
-REMARK_TRANSLATED = 0.12  # share of documents "= remark = its translation"
+# Shares of the kinds of documents. Those with two languages begin with "=".
+DOCUMENT_SHARES = {
+    "plain": 0.65,
+    "translated": 0.1,  # "= sentence = its translation"
+    "remarks": 0.1,  # "= remark = its translation"
+    "switched": 0.15,  # "= opening in one language, remark in another"
+}
 SAMPLE_ITEMS = 24
 
 
@@ -126,13 +131,21 @@ def training_sentences(language: str, count: int, seed: int) -> Iterator[str]:
     scenes = [scene for scene in all_scenes() if scene not in held_out]
     weights = [EVENTS / 8 if scene.event is not None else 1 - EVENTS for scene in scenes]
     others = [code for code in microcosm() if code != language]
-    shares = (1 - TRANSLATED - REMARK_TRANSLATED, TRANSLATED, REMARK_TRANSLATED)
-    for scene in draw.choices(scenes, weights, k=count):
+    kinds = draw.choices(list(DOCUMENT_SHARES), list(DOCUMENT_SHARES.values()), k=count)
+    for scene, kind in zip(draw.choices(scenes, weights, k=count), kinds, strict=True):
         remark, other = draw_remark(scene, draw), draw.choice(others)
-        text = sentence(scene, remark, language)
-        translated = f"= {text} = {sentence(scene, remark, other)}"
-        remarks = f"= {said(remark, language)} = {said(remark, other)}"
-        yield draw.choices((text, translated, remarks), shares)[0]
+        yield _document(kind, scene, remark, (language, other))
+
+
+def _document(kind: str, scene: Scene, remark: Remark, languages: tuple[str, str]) -> str:
+    first, second = languages
+    text, answer = sentence(scene, remark, first), said(remark, second)
+    return {
+        "plain": text,
+        "translated": f"= {text} = {sentence(scene, remark, second)}",
+        "remarks": f"= {said(remark, first)} = {answer}",
+        "switched": f"= {opening(scene, first)} {answer}",
+    }[kind]
 
 
 def draw_remark(scene: Scene, draw: random.Random) -> Remark:

@@ -99,7 +99,8 @@ def _loud(loud: bool) -> Iterator[None]:
     if loud:
         yield
         return
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+    without_bar = mock.patch("lm_eval.api.task.tqdm", lambda items, **_: items)
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), without_bar:
         yield
 
 
@@ -132,7 +133,7 @@ def _check(args: Any, config: dict[str, Any]) -> None:
     if getattr(args, "log_samples", None) and not output:
         raise DetoxBenchError("--log_samples needs --output_path, the folder to write to.")
     if output:
-        check_writable(Path(output))
+        check_writable(_folder(output))
     if model in _FROM_FOLDERS and isinstance(model_args, dict):
         _check_pretrained(str(model_args.get("pretrained", "")))
 
@@ -152,6 +153,12 @@ def _check_pretrained(name: str) -> None:
         raise DetoxBenchError(
             f"pretrained={name} {found}. Give a model's folder or its name on the Hub."
         )
+
+
+def _folder(output: str | Path) -> Path:
+    """Return the folder lm-eval writes to: a path that ends in ``.json`` names a file in it."""
+    path = Path(output)
+    return path.parent if path.suffix == ".json" else path
 
 
 def check_writable(folder: Path) -> None:
@@ -180,10 +187,12 @@ def _add_metadata(args: Any, options: EvalOptions, config: dict[str, Any]) -> No
 
 
 def _keep_generations(args: Any, config: dict[str, Any]) -> None:
-    """Give ``detox-hf`` a run folder below the output folder, unless the user named one."""
+    """Give ``detox-hf`` a run folder and its own batch size, unless the user named others."""
     model, output, model_args = _given(args, config)
+    if model == "detox-hf" and not (getattr(args, "batch_size", None) or "batch_size" in config):
+        args.batch_size = "auto"  # lm-eval's own default is 1, fifty times slower
     if model == "detox-hf" and output and isinstance(model_args, dict):
-        args.model_args = {"run_folder": str(Path(output) / "run"), **model_args}
+        args.model_args = {"run_folder": str(_folder(output) / "run"), **model_args}
 
 
 @contextmanager
@@ -242,10 +251,10 @@ def _execute(cli: Any, args: Any) -> None:
 
 def _check_saved(output: Path, since: float) -> None:
     """Raise ``DetoxBenchError`` if lm-eval, which hides such errors, could not write results."""
-    folder, pattern = (output.parent, output.name) if output.suffix == ".json" else (output, "*")
-    written = (file.stat().st_mtime for file in folder.rglob(f"*{pattern}*.json"))
+    pattern = f"{output.stem}_*.json" if output.suffix == ".json" else "results_*.json"
+    written = (file.stat().st_mtime for file in _folder(output).rglob(pattern))
     if not any(when >= since for when in written):
         raise DetoxBenchError(
             f"lm-eval could not write its results below {output}. The continuations are in "
-            f"{output / 'run'}: free the disk and give the same command again."
+            f"{_folder(output) / 'run'}: free the disk and give the same command again."
         )

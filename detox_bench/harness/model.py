@@ -7,6 +7,7 @@ everything else is lm-eval's own ``hf``, with all its arguments. Ours are ``seed
 import hashlib
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cached_property
@@ -76,6 +77,14 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval records of a model, and what makes our texts repeatable."""
         return {**super().get_model_info(), **self._identity}
+
+    def gather_object(self, obj: Any, dst: int = 0) -> Any:
+        """Gather from all processes; a metric that no prompt of a process has is an empty list."""
+        found = super().gather_object(obj, dst)
+        for tasks in found or ():
+            for task, metrics in tasks.items():
+                tasks[task] = defaultdict(list, metrics) if isinstance(metrics, dict) else metrics
+        return found
 
     def _take_a_share(self) -> None:
         """Let each process of ``accelerate launch`` do its share on CPUs too (hf: GPUs only)."""

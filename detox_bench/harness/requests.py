@@ -35,9 +35,9 @@ def sampled(kwargs: Mapping[str, Any], default_tokens: int) -> bool:
     asked = normalize_gen_kwargs(dict(kwargs), default_tokens)
     other = {name: value for name, value in asked.items() if name not in _UNDERSTOOD}
     return (
-        bool(asked["do_sample"])
+        asked.keys() >= _STATED
+        and bool(asked["do_sample"])
         and asked["temperature"] > 0
-        and asked.keys() >= _STATED
         and other.items() <= _WITHOUT_EFFECT.items()
     )
 

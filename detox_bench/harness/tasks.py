@@ -105,6 +105,8 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
         self, *, limit: int | None = None, samples: list[int] | None = None, **kwargs: Any
     ) -> None:
         """Build the requests and remember which prompts they are, on all processes together."""
+        if not self.predict_only:
+            _scorer(self._options)  # what cannot be loaded fails now, not after hours of sampling
         prompts = _prompts(self._options).prompts
         places = range(len(prompts))[:limit] if samples is None else samples
         self._asked = tuple(prompts[place] for place in places)

@@ -6,8 +6,6 @@ To support another kind of feature, add a row to ``BLOCKS`` and its hashes to ``
 again with ``python -m detox_bench.scorers.build_ngram``.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -15,225 +13,170 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Codes = NDArray[np.uint32]
-Hashes = NDArray[np.uint64]
-Rows = NDArray[np.int64]
+from detox_bench.scorers.ngram_text import SPACE, Codes, normalised_codes
 
-MAX_CHARACTERS = 10_000
-"""Only the first so many characters of a text are read."""
+Flags = NDArray[np.bool_]
+Hashes = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
 
 
 class Block(NamedTuple):
-    """One kind of feature: its table has ``2 ** bits`` buckets; ``gain`` multiplies its values."""
+    """One kind of feature: hashes of the kind ``of``, in a table of ``2 ** bits`` buckets.
+
+    ``gain`` multiplies the values; ``apart`` gives each language features of its own.
+    """
 
     name: str
+    of: str
     bits: int
-    gain: float
+    gain: float = 1.0
+    apart: bool = False
 
 
 BLOCKS = (
-    Block("char2", 16, 1.0),
-    Block("char3", 18, 1.0),
-    Block("char4", 19, 1.0),
-    Block("char5", 19, 1.0),
-    Block("prefix", 19, 1.0),
-    Block("word", 18, 1.5),
-    Block("pair", 18, 1.0),
+    Block("char2", "char2", 16),
+    Block("char3", "char3", 18),
+    Block("char4", "char4", 19),
+    Block("char5", "char5", 19),
+    Block("prefix", "prefix", 19),
+    Block("word", "word", 18, gain=1.5),
+    Block("pair", "pair", 18),
+    Block("prefix_apart", "prefix", 18, apart=True),
+    Block("word_apart", "word", 18, apart=True),
 )
 CHARACTER_ORDERS = (2, 3, 4, 5)
 PREFIX_LENGTHS = (3, 10)
 
-_SEPARATOR = "\0"
-_SPACE = 32
-_URL = re.compile(r"(?:https?://|www\.)[^\s\0]+|@url\b", re.IGNORECASE)
-_MENTION = re.compile(r"@[\w.\-]+")
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_STEP = np.uint64(0xD6E8FEB86659FD93)
-_STEP_INVERSE = np.uint64(pow(0xD6E8FEB86659FD93, -1, 2**64))
-_SALTS = {"prefix": 0xA24BAED4963EE407, "word": 0x9FB21C651E98DF25}
-
-_GAP, _WORD, _SYMBOL, _DELETED = range(4)
-_DELETED_RANGES = (
-    (0x300, 0x370),  # combining accents of Latin and Cyrillic
-    (0x591, 0x5C8),  # Hebrew points
-    (0x610, 0x61B),  # Arabic marks
-    (0x64B, 0x660),  # Arabic vowel marks
-    (0x670, 0x671),
-    (0x640, 0x641),  # tatweel
-    (0x93C, 0x93D),  # nukta
-    (0xFE00, 0xFE10),  # variation selectors
-    (0x1F3FB, 0x1F400),  # skin tones
-)
-_DELETED_CHARACTERS = "'’`´ʼ"
-_SAME_LETTER = str.maketrans("ىةؤئکیıłđøæœёґ", "يهويكيildoeeег")
-_LEET = dict(zip("@$0134578!", "asoieastbi", strict=True))
+_MODULUS = 2**64
+_STEP = 0xD6E8FEB86659FD93
+_MIX = 0x9E3779B97F4A7C15
+_PREFIX_SALT = np.uint64(0xA24BAED4963EE407)
+_WORD_SALT = np.uint64(0x9FB21C651E98DF25)
+_PAIR_STEP = np.uint64(31)
 
 
-@cache
-def _character_classes() -> NDArray[np.uint8]:
-    """Return the class of every code point: gap, word character, symbol or deleted."""
-    by_category = {"L": _WORD, "N": _WORD, "M": _WORD}
-    exact = {"So": _SYMBOL, "Sk": _SYMBOL, "Cf": _DELETED, "Cs": _DELETED}
-    classes = np.zeros(0x110000, np.uint8)
-    for point in range(0x30000):
-        category = unicodedata.category(chr(point))
-        classes[point] = exact.get(category, by_category.get(category[0], _GAP))
-    for start, stop in _DELETED_RANGES:
-        classes[start:stop] = _DELETED
-    classes[[ord(c) for c in _DELETED_CHARACTERS]] = _DELETED
-    classes[ord("*")] = _WORD
-    return classes
+class Stream(NamedTuple):
+    """A batch of texts, each between spaces, 0 between two texts; all arrays have one length.
 
-
-@cache
-def _letter_map() -> Codes:
-    """Return the code point that each code point is read as."""
-    letters = np.arange(0x110000, dtype=np.uint32)
-    for source, target in _SAME_LETTER.items():
-        letters[source] = target
-    return letters
-
-
-@cache
-def _leet_map() -> Codes:
-    """Return the letter that an ASCII digit or sign stands for inside a word, or 0."""
-    table = np.zeros(0x110000, np.uint32)
-    for sign, letter in _LEET.items():
-        table[ord(sign)] = ord(letter)
-    return table
-
-
-def normalised_codes(texts: Sequence[str]) -> Codes:
-    """Return the code points of ``texts``, normalised and joined with 0 between them.
-
-    NFKD and case folding, accents and vowel marks removed, look-alike letters unified, links and
-    mentions masked, digits inside words read as letters, numbers as one digit, punctuation as one
-    space, runs of a character cut to two.
+    ``rows`` is the text, ``first`` the first place of that text; ``inside``, ``begin`` and ``end``
+    mark words; ``so_far`` is the hash of a word up to here and ``total`` a running sum from which
+    ``span_hashes`` gives the hash of any span.
     """
-    joined = _SEPARATOR.join(t[:MAX_CHARACTERS].replace(_SEPARATOR, " ") for t in texts)
-    joined = _MENTION.sub("@", _URL.sub(" ⌁ ", joined))
-    folded = unicodedata.normalize("NFKD", joined).casefold()
-    codes = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32)
-    codes = _letter_map()[codes]
-    codes, classes = _unmask_letters(codes, _character_classes()[codes])
-    keep = (classes != _DELETED) | (codes == 0)
-    codes, classes = codes[keep], classes[keep]
-    codes = np.where((classes == _GAP) & (codes != 0), np.uint32(_SPACE), codes)
-    return codes[~_repeated(codes, classes)]
-
-
-def _unmask_letters(
-    codes: Codes, classes: NDArray[np.uint8]
-) -> tuple[Codes, NDArray[np.uint8]]:
-    """Read digits and signs between two ASCII letters as letters, and all other digits as 0."""
-    digit = (codes >= ord("0")) & (codes <= ord("9"))
-    letter = (classes == _WORD) & ~digit & (codes < 128) & (codes != ord("*"))
-    between = np.zeros(len(codes), bool)
-    between[1:-1] = letter[:-2] & letter[2:]
-    meant = _leet_map()[codes]
-    between &= meant > 0
-    codes = np.where(digit, np.uint32(ord("0")), codes)
-    return np.where(between, meant, codes), np.where(between, np.uint8(_WORD), classes)
-
-
-def _repeated(codes: Codes, classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Mark what repeats: from the third of a letter, from the second of anything else."""
-    second = np.zeros(len(codes), bool)
-    second[1:] = codes[1:] == codes[:-1]
-    third = second.copy()
-    third[1:] &= second[:-1]
-    lettered = (classes == _WORD) & (codes != ord("0")) & (codes != ord("*"))
-    marked: NDArray[np.bool_] = np.where(lettered, third, second) & (codes != 0)
-    return marked
-
-
-class _Stream(NamedTuple):
-    """A batch, each text between spaces: codes, the text each belongs to, and its first place."""
 
     codes: Codes
-    rows: Rows
-    first: Rows
-    gap: NDArray[np.bool_]
+    rows: Numbers
+    first: Numbers
+    inside: Flags
+    begin: Flags
+    end: Flags
+    start: Numbers
+    letters: Hashes
+    so_far: Hashes
+    total: Hashes
 
 
-def _stream(texts: Sequence[str]) -> _Stream:
-    codes = normalised_codes(texts)
+def read_stream(texts: Sequence[str]) -> Stream:
+    """Return ``texts`` normalised, in the form that features and terms are read from."""
+    codes = _padded(normalised_codes(texts), len(texts))
+    place = np.arange(len(codes))
+    separator = codes == 0
+    inside = (codes != SPACE) & ~separator
+    begin, end = inside.copy(), inside.copy()
+    begin[1:] &= ~inside[:-1]
+    end[:-1] &= ~inside[1:]
+    start = np.maximum.accumulate(np.where(begin, place, 0))
+    letters = letter_hashes(codes)
+    total = np.cumsum(letters * _powers(_room(len(codes)))[0][: len(codes)])
+    return Stream(
+        codes=codes,
+        rows=np.cumsum(separator),
+        first=np.maximum.accumulate(np.where(separator, place + 1, 0)),
+        inside=inside,
+        begin=begin,
+        end=end,
+        start=start,
+        letters=letters,
+        so_far=span_hashes(total, start, place),
+        total=total,
+    )
+
+
+def _padded(codes: Codes, n_texts: int) -> Codes:
+    """Put a space before and after each text and cut runs of spaces to one."""
     separator = codes == 0
     rows = np.cumsum(separator)
-    padded = np.full(len(codes) + 2 * len(texts), _SPACE, np.uint32)
+    padded = np.full(len(codes) + 2 * n_texts, SPACE, np.uint32)
     padded[np.arange(len(codes)) + 1 + 2 * rows - separator] = codes
-    gap = (padded == _SPACE) | (padded == 0)
     keep = np.ones(len(padded), bool)
-    keep[1:] = ~((padded[1:] == _SPACE) & (padded[:-1] == _SPACE))
-    padded, gap = padded[keep], gap[keep]
-    separator = padded == 0
-    place = np.arange(len(padded))
-    first = np.maximum.accumulate(np.where(separator, place + 1, 0))
-    return _Stream(padded, np.cumsum(separator), first, gap)
+    keep[1:] = (padded[1:] != SPACE) | (padded[:-1] != SPACE)
+    return padded[keep]
 
 
-def _hashes(texts: Sequence[str]) -> Iterator[tuple[str, Rows, Hashes]]:
-    """Yield name, text number and hash of the features of each block, in the order of BLOCKS."""
-    stream = _stream(texts)
-    place = np.arange(len(stream.codes))
-    letters = (stream.codes.astype(np.uint64) + np.uint64(1)) * _MIX
-    letters ^= letters >> np.uint64(29)
-    gram = letters
+def letter_hashes(codes: Codes) -> Hashes:
+    """Return a 64-bit hash of each code point."""
+    mixed = (codes.astype(np.uint64) + np.uint64(1)) * np.uint64(_MIX)
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+def span_hashes(total: Hashes, start: Numbers, stop: Numbers) -> Hashes:
+    """Return the hash of each span from ``start`` to ``stop``, both included."""
+    before = np.where(start > 0, total[np.maximum(start - 1, 0)], np.uint64(0))
+    return (total[stop] - before) * _powers(_room(len(total)))[1][start]
+
+
+def pair_hashes(first: Hashes, second: Hashes) -> Hashes:
+    """Return the hash of two words in a row, given the hash of each."""
+    return (first * _PAIR_STEP) ^ (second * np.uint64(_STEP))
+
+
+def _hashes(stream: Stream) -> Iterator[tuple[str, Numbers, Hashes]]:
+    """Yield name, text number and hash of the features of each block."""
+    place = np.arange(len(stream.codes)) - stream.first
+    gram = stream.letters
     for order in range(2, max(CHARACTER_ORDERS) + 1):
-        longer = letters.copy()
-        longer[1:] += gram[:-1] * _STEP
+        longer = stream.letters.copy()
+        longer[1:] += gram[:-1] * np.uint64(_STEP)
         gram = longer
         if order in CHARACTER_ORDERS:
-            whole = (place - stream.first >= order - 1) & (stream.codes != 0)
+            whole = (place >= order - 1) & (stream.codes != 0)
             yield f"char{order}", stream.rows[whole], gram[whole] * np.uint64(2 * order + 1)
-    yield from _word_hashes(stream, place, letters)
+    yield from _word_hashes(stream)
 
 
-def _word_hashes(
-    stream: _Stream, place: Rows, letters: Hashes
-) -> Iterator[tuple[str, Rows, Hashes]]:
+def _word_hashes(stream: Stream) -> Iterator[tuple[str, Numbers, Hashes]]:
     """Yield the hashes of word beginnings, of words and of pairs of words."""
-    inside = ~stream.gap
-    end = inside.copy()
-    end[:-1] &= ~inside[1:]
-    begin = inside.copy()
-    begin[1:] &= ~inside[:-1]
-    start = np.maximum.accumulate(np.where(begin, place, 0))
-    power, inverse = _powers(_power_size(len(place)))
-    total = np.cumsum(letters * power[: len(place)])
-    before = np.where(start > 0, total[start - 1], np.uint64(0))
-    so_far = (total - before) * inverse[start]
-    length = place - start + 1
-    short = inside & (length >= PREFIX_LENGTHS[0]) & (length <= PREFIX_LENGTHS[1])
-    yield "prefix", stream.rows[short], so_far[short] * np.uint64(_SALTS["prefix"])
-    rows, words = stream.rows[end], so_far[end]
-    yield "word", rows, words * np.uint64(_SALTS["word"])
+    length = np.arange(len(stream.codes)) - stream.start + 1
+    short = stream.inside & (length >= PREFIX_LENGTHS[0]) & (length <= PREFIX_LENGTHS[1])
+    yield "prefix", stream.rows[short], stream.so_far[short] * _PREFIX_SALT
+    rows, words = stream.rows[stream.end], stream.so_far[stream.end]
+    yield "word", rows, words * _WORD_SALT
     same = rows[1:] == rows[:-1]
-    pairs = (words[:-1] * np.uint64(31)) ^ (words[1:] * _STEP)
-    yield "pair", rows[1:][same], pairs[same]
+    yield "pair", rows[1:][same], pair_hashes(words[:-1], words[1:])[same]
 
 
-def _power_size(length: int) -> int:
-    return max(1 << 16, 1 << (length - 1).bit_length())
+def _room(length: int) -> int:
+    return int(max(1 << 16, 1 << (length - 1).bit_length()))
 
 
 @cache
 def _powers(length: int) -> tuple[Hashes, Hashes]:
     """Return the powers of the hash step and of its inverse modulo 2 ** 64."""
     power = np.full(length, _STEP, np.uint64)
-    inverse = np.full(length, _STEP_INVERSE, np.uint64)
+    inverse = np.full(length, pow(_STEP, -1, _MODULUS), np.uint64)
     power[0] = inverse[0] = 1
     return np.cumprod(power), np.cumprod(inverse)
 
 
-def _bucket(hashes: Hashes, bits: int) -> NDArray[np.int64]:
-    mixed = (hashes ^ (hashes >> np.uint64(32))) * _STEP
+def _bucket(hashes: Hashes, bits: int) -> Numbers:
+    mixed = (hashes ^ (hashes >> np.uint64(32))) * np.uint64(_STEP)
     return (mixed >> np.uint64(64 - bits)).astype(np.int64)
 
 
-def buckets(texts: Sequence[str]) -> Iterator[tuple[int, Rows, NDArray[np.int64]]]:
-    """Yield for each block its number, the text of each feature, and the bucket of each feature."""
-    numbers = {block.name: number for number, block in enumerate(BLOCKS)}
-    for name, rows, hashes in _hashes(texts):
-        number = numbers[name]
-        yield number, rows, _bucket(hashes, BLOCKS[number].bits)
+def buckets(stream: Stream, language: str) -> Iterator[tuple[int, Numbers, Numbers]]:
+    """Yield for each block its number in BLOCKS, and text and bucket of each of its features."""
+    salt = np.uint64(int.from_bytes(language.encode()[:8], "big") * _MIX % _MODULUS)
+    for kind, rows, hashes in _hashes(stream):
+        for number, block in enumerate(BLOCKS):
+            if block.of == kind:
+                salted = hashes ^ salt if block.apart else hashes
+                yield number, rows, _bucket(salted, block.bits)
