@@ -25,7 +25,7 @@ def read_samples(path: Path) -> Iterator[PromptSamples]:
     if (path / "run.json").is_file():
         yield from _from_run(path)
         return
-    files = [path] if path.is_file() else sorted(path.rglob("samples_*.jsonl"))
+    files = [path] if path.is_file() else _newest(path)
     if not files:
         raise BadData(
             f"{path} holds no continuations. Give a run folder (it has a run.json) or what lm-eval "
@@ -33,6 +33,14 @@ def read_samples(path: Path) -> Iterator[PromptSamples]:
         )
     for file in files:
         yield from _from_samples_file(file)
+
+
+def _newest(folder: Path) -> list[Path]:
+    """Return the last samples file of each task; lm-eval adds the time to their names."""
+    newest: dict[tuple[Path, str], Path] = {}
+    for file in sorted(folder.rglob("samples_*.jsonl")):
+        newest[file.parent, file.stem.rpartition("_")[0]] = file
+    return list(newest.values())
 
 
 def _from_run(path: Path) -> Iterator[PromptSamples]:

@@ -91,10 +91,6 @@ def test_a_folder_of_lm_eval_with_the_run_below_it_gives_each_text_once(tmp_path
     assert len(list(read_samples(tmp_path))) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="lm-eval writes a new samples file each time a command is given; all are counted",
-)
 def test_a_command_given_twice_does_not_count_its_prompts_twice(tmp_path):
     for time in ("2026-11-21T10-00-00.000001", "2026-11-21T11-00-00.000001"):
         samples_file(tmp_path / "model" / f"samples_rtplx_toxicity_en_{time}.jsonl", ["a"])

@@ -17,13 +17,12 @@ from torch import Tensor
 
 from detox_bench.modeling.cache import share, shareable
 from detox_bench.modeling.forward import CausalModel, Step
-from detox_bench.modeling.nucleus import NO_NOISE, SamplingSettings, draw
+from detox_bench.modeling.nucleus import TRIES, Draw, SamplingSettings, draw
 from detox_bench.modeling.random_numbers import uniforms
-from detox_bench.modeling.walk import Draw, Noise
+from detox_bench.modeling.rounding import Gauge, fine
 
-# About three times the largest difference seen between batch sizes 1 and 256 (mini-mgpt, float32:
-# 3.3e-5 and 1.8e-6). Types that are not here are too coarse to be settled.
-_NOISE = {torch.float32: Noise(1e-4, 6e-6), torch.float64: Noise(1e-11, 1e-12)}
+# The first batch measures the noise of its draws on so many sequences at each position.
+_COMPARED = 4
 # Below this share of ended rows, moving the cache costs more than decoding them.
 _WORTH_DROPPING = 0.25
 
@@ -83,6 +82,7 @@ class Sampler:
         self.settings = settings
         self.stop_tokens = frozenset(stop_tokens)
         self.batch_size = batch_size
+        self.gauge = Gauge()
 
     def sample(self, requests: Iterable[SampleRequest]) -> Iterator[list[SampledTokens]]:
         """Yield the continuations batch by batch, prompts of like length together."""
@@ -111,16 +111,16 @@ class Sampler:
     def _decode(self, batch: Sequence[_Row], state: _Decoding) -> list[list[int]]:
         """Return the drawn tokens ``(rows, new_tokens)``; after a stop token they mean nothing."""
         count = self.settings.new_tokens
-        numbers = [
-            uniforms(self.settings.seed, r.request.prompt_id, r.sample, count) for r in batch
-        ]
-        random = torch.from_numpy(np.stack(numbers)).to(self.model.device)
+        random = self._random(batch)
         stops = self.model.tensor(sorted(self.stop_tokens))
         drawn = torch.full((len(batch), count), -1, device=self.model.device)
+        first = self.gauge.compared == 0
         for position in range(count):
-            noise = _NOISE.get(state.logits.dtype, NO_NOISE)
-            won = draw(state.logits, random[state.alive, position], self.settings, noise)
-            tokens = self._settle(won, state, batch, drawn[:, :position], random[:, position])
+            if first and fine(state.logits):
+                self._measure(state, batch, drawn[:, :position])
+            numbers = random[state.alive, position]
+            won = draw(state.logits, numbers, self.settings, self.gauge.noise)
+            tokens = self._settle(won, numbers, state, batch, drawn[:, :position])
             drawn[state.alive, position] = tokens
             state.ended |= torch.isin(tokens, stops)
             if position + 1 == count or not self._advance(state, tokens):
@@ -128,22 +128,33 @@ class Sampler:
         return drawn.tolist()
 
     def _random(self, batch: Sequence[_Row]) -> Tensor:
-        """Return the numbers ``(rows, new_tokens)`` that decide the draws."""
-        seed, count = self.settings.seed, self.settings.new_tokens
+        """Return the numbers ``(rows, new_tokens, TRIES)`` that decide the draws."""
+        seed, count = self.settings.seed, self.settings.new_tokens * TRIES
         numbers = [uniforms(seed, row.request.prompt_id, row.sample, count) for row in batch]
-        return torch.from_numpy(np.stack(numbers)).to(self.model.device)
+        stacked = np.stack(numbers).reshape(len(batch), -1, TRIES)
+        return torch.from_numpy(stacked).to(self.model.device)
+
+    def _measure(self, state: _Decoding, batch: Sequence[_Row], before: Tensor) -> None:
+        """Compare a few sequences of the batch with themselves, run alone."""
+        for place in range(0, len(state.alive), max(1, len(state.alive) // _COMPARED)):
+            self._alone(place, state, batch, before)
 
     def _settle(
-        self, won: Draw, state: _Decoding, batch: Sequence[_Row], before: Tensor, random: Tensor
+        self, won: Draw, numbers: Tensor, state: _Decoding, batch: Sequence[_Row], before: Tensor
     ) -> Tensor:
         """Draw the close calls again, from logits that no other sequence of the batch can touch."""
-        tokens = won.tokens
         for place in (won.close & ~state.ended).nonzero().flatten().tolist():
-            index = int(state.alive[place])
-            sequence = [*batch[index].request.tokens, *before[index].tolist()]
-            alone, _ = self.model.prefill([sequence])
-            tokens[place] = draw(alone.logits, random[index, None], self.settings).tokens[0]
-        return tokens
+            logits = self._alone(place, state, batch, before)
+            won.tokens[place] = draw(logits, numbers[place, None], self.settings).tokens[0]
+        return won.tokens
+
+    def _alone(self, place: int, state: _Decoding, batch: Sequence[_Row], before: Tensor) -> Tensor:
+        """Return the logits ``(1, vocabulary)`` of one sequence, run without padding or cache."""
+        index = int(state.alive[place])
+        sequence = [*batch[index].request.tokens, *before[index].tolist()]
+        alone, _ = self.model.prefill([sequence])
+        self.gauge.compare(state.logits[place], alone.logits[0], self.settings.temperature)
+        return alone.logits
 
     def _advance(self, state: _Decoding, tokens: Tensor) -> bool:
         """Run the drawn tokens; return False if every row has ended."""
