@@ -6,7 +6,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from detox_bench.errors import ScorerUnavailable, UnknownName
+from detox_bench.errors import UnknownName
 from detox_bench.languages import LANGUAGES
 from detox_bench.scorers import build_card
 from detox_bench.scorers.build_checks import Check, auc, calibration_error, make_checks
@@ -67,11 +67,6 @@ def test_calibration_rises(scorer):
     assert all(slope > 0 for slope in scorer.weights.slopes.values())
     start, stop = scorer.weights.curve
     assert (np.diff(start) > 0).all() and (np.diff(stop) > 0).all()
-
-
-def test_load_refuses_options():
-    with pytest.raises(ScorerUnavailable, match="takes no options, but was given depth"):
-        load_ngram(depth=3)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

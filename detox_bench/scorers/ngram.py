@@ -101,16 +101,8 @@ class NgramScorer:
         return _on_curve(scaled, *self.weights.curve)
 
 
-def load_ngram(**options: Any) -> NgramScorer:
-    """Return the embedded scorer; it takes no options.
-
-    Raises ``ScorerUnavailable`` for an option, or if the weights are not in the package.
-    """
-    if options:
-        raise ScorerUnavailable(
-            f"The scorer 'ngram' takes no options, but was given {', '.join(sorted(options))}. "
-            "Leave them out."
-        )
+def load_ngram() -> NgramScorer:
+    """Return the embedded scorer. Raises ``ScorerUnavailable`` if its weights are missing."""
     try:
         content = files("detox_bench.scorers").joinpath(WEIGHTS_FILE).read_bytes()
     except FileNotFoundError as error:
