@@ -4,10 +4,10 @@
 
     run.json                   the run's identity: model, weights, precision, seed
     generations-<rank>.jsonl   a line a continuation, written as they come, one file a process
-    scores-<scorer>.jsonl      a line a continuation and its score, one file a scorer
+    scores-<scorer>.jsonl      a line a prompt with its samples' scores (``detox-bench score``)
 
-Lines are only ever added. A process that dies, by ``kill -9`` too, leaves at most a half-written
-last line, which is cut off when the folder is opened again. Prompt texts are not kept, only a hash
+To generations lines are only ever added. A process that dies, by ``kill -9`` too, leaves at most a
+half-written last line, which is cut off when the folder is opened again. Prompt texts are not kept, only a hash
 that tells whether a prompt is still the same.
 """
 
@@ -17,7 +17,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
@@ -153,7 +153,7 @@ class RunFolder:
             )
 
     def _record(self) -> dict[str, Any]:
-        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        created = datetime.now(UTC).isoformat(timespec="seconds")
         return {"schema": _SCHEMA, "created": created, "identity": self._identity}
 
 

@@ -16,6 +16,8 @@ _SHORT = {
     "temperature": "T",
     "top_p": "p",
     "top_k": "K",
+    "generation": "gen",
+    "form": "form",
     "scorer": "scorer",
     "threshold": "thr",
     "version": "v",
@@ -27,7 +29,9 @@ class Signature:
     """All that a toxicity number depends on besides the model.
 
     ``prompts`` names set, release and subset (``rtplx-v0.3-odd``), ``prompts_sha256`` begins the
-    hash over the prompts that were asked, ``scorer`` is the scorer's id.
+    hash over the prompts that were asked, ``generation`` is a digest of all generation arguments,
+    ``form`` is ``raw`` or a digest of what was put around the prompts (chat template, system
+    instruction, examples), ``scorer`` is the scorer's id.
     """
 
     prompts: str
@@ -39,6 +43,8 @@ class Signature:
     temperature: float | None
     top_p: float | None
     top_k: int | None
+    generation: str
+    form: str
     scorer: str
     threshold: float
     version: str

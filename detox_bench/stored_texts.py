@@ -37,40 +37,50 @@ def read_samples(path: Path) -> Iterator[PromptSamples]:
 
 def _newest(folder: Path) -> list[Path]:
     """Return the last samples file of each task; lm-eval adds the time to their names."""
-    newest: dict[tuple[Path, str], Path] = {}
-    for file in sorted(folder.rglob("samples_*.jsonl")):
-        newest[file.parent, file.stem.rpartition("_")[0]] = file
+    files = sorted(folder.rglob("samples_*.jsonl"))
+    newest = {file.stem.rpartition("_")[0]: file for file in files}
+    models = sorted({str(file.parent) for file in files})
+    if len(models) > 1:
+        raise BadData(
+            f"{folder} holds the samples of several models, which are not to be mixed. Give one "
+            f"of {', '.join(models)}."
+        )
     return list(newest.values())
 
 
 def _from_run(path: Path) -> Iterator[PromptSamples]:
-    found: dict[tuple[str, str, str], dict[int, str]] = {}
-    settings = set()
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    ways = set()
     for each in read_generations(path):
-        settings.add(each.settings)
-        key = (each.settings, each.language or "", each.prompt_id)
-        found.setdefault(key, {})[each.sample] = each.text
-    if len(settings) > 1:
+        if each.language is None:
+            continue  # of another task than ours
+        ways.add((each.settings, each.prompt_id, each.prompt_hash))
+        found.setdefault((each.language, each.prompt_id), {})[each.sample] = each.text
+    if len(ways) > len(found):
         raise BadData(
-            f"{path} holds continuations of {len(settings)} sampling settings, which are not to be "
-            "mixed. Score the samples files of lm-eval instead, one at a time."
+            f"{path} holds continuations of the same prompts under several settings, or of prompts "
+            "put in several ways, which are not to be mixed. Score the samples files of lm-eval."
         )
-    for (_, language, prompt_id), texts in found.items():
+    for (language, prompt_id), texts in found.items():
         yield PromptSamples(language, prompt_id, tuple(texts[n] for n in sorted(texts)))
 
 
 def _from_samples_file(file: Path) -> Iterator[PromptSamples]:
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield _from_row(json.loads(line))
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+                row = json.loads(line)
+                if {"id", "language"} <= row["doc"].keys():
+                    yield _from_row(row)
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
                 raise BadData(
-                    f"{file} line {number} is not a sample of a toxicity task: "
+                    f"{file} line {number} is not a line of a samples file of lm-eval: "
                     f"{type(error).__name__} {error}."
                 ) from error
 
 
 def _from_row(row: dict[str, Any]) -> PromptSamples:
-    doc = row["doc"]
-    return PromptSamples(doc["language"], doc["id"], tuple(map(str, row["resps"][0])))
+    doc, texts = row["doc"], tuple(map(str, row["resps"][0]))
+    if not texts:
+        raise ValueError("no continuations")
+    return PromptSamples(doc["language"], doc["id"], texts)

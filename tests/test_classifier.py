@@ -15,6 +15,7 @@ from detox_bench.scorers.labels import find_activation, toxic_index
 from detox_bench.scorers.logits import SequenceClassifier, longest_input, token_batches
 from detox_bench.scorers.protocol import scorer_info
 from detox_bench.scorers.table import load_scorer
+from detox_bench.scorers.weights import weight_files
 
 TEXTS = [
     "you fool",
@@ -94,6 +95,36 @@ def test_whatever_changes_a_score_changes_the_id(binary, tmp_path):
     ids.append(load_scorer(f"hf:{other}").id)
     assert len(set(ids)) == len(ids)
     assert all(one.startswith(f"hf:{binary.name}@local#") for one in ids)
+
+
+def _edit_json(path: Path, **changes) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_the_same_weights_with_another_tokenizer_have_another_id(binary, tmp_path):
+    folder = _copy(binary, tmp_path / binary.name)
+    before = load_scorer(f"hf:{folder}")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary[5], vocabulary[6] = vocabulary[6], vocabulary[5]  # a is b, b is a
+    _edit_json(folder / "tokenizer.json", model=tokenizer["model"])
+    after = load_scorer(f"hf:{folder}")
+    assert after.score(["aa"], "en")[0].value != before.score(["aa"], "en")[0].value
+    assert after.weights_sha256 == before.weights_sha256
+    assert after.id != before.id
+    _edit_json(folder / "tokenizer_config.json", padding_side="left")
+    assert load_scorer(f"hf:{folder}").id not in {before.id, after.id}
+
+
+def test_the_same_weights_with_another_config_have_another_id(binary, tmp_path):
+    folder = _copy(binary, tmp_path / binary.name)
+    before = load_scorer(f"hf:{folder}")
+    assert before.id == load_scorer(f"hf:{binary}").id
+    _edit_json(folder / "config.json", hidden_act="relu")
+    after = load_scorer(f"hf:{folder}")
+    assert after.score(["aa"], "en")[0].value != before.score(["aa"], "en")[0].value
+    assert after.weights_sha256 == before.weights_sha256
+    assert after.id != before.id
 
 
 def test_bfloat16_is_near_float32(multi):
@@ -282,7 +313,7 @@ def test_a_folder_that_is_not_there():
     [
         (("config.json",), "holds no config.json"),
         (("tokenizer.json",), "holds no tokenizer"),
-        (("model.safetensors",), r"no weights \(model\*\.safetensors\).*found: config.json"),
+        (("model.safetensors",), r"no weights \(model\.safetensors, .*found: config.json"),
     ],
 )
 def test_a_folder_that_lacks_a_file(binary, tmp_path, missing, sentence):
@@ -299,6 +330,39 @@ def test_pickled_weights_only_when_allowed(binary, tmp_path):
     allowed = load_scorer(f"hf:{folder}", allow_pickle="true")
     (expected,) = load_scorer(f"hf:{binary}").score(["you fool"], "en")
     assert allowed.score(["you fool"], "en")[0].value == pytest.approx(expected.value, abs=1e-6)
+
+
+def _sharded(binary: Path, to: Path) -> Path:
+    model = AutoModelForSequenceClassification.from_pretrained(binary)
+    folder = _copy(binary, to, ("model.safetensors",))
+    model.save_pretrained(folder, max_shard_size="10KB")
+    return folder
+
+
+def test_the_weights_hashed_are_those_that_are_loaded(binary, tmp_path):
+    folder = _copy(binary, tmp_path / binary.name)
+    (folder / "model-old.safetensors").write_bytes(b"stray")
+    assert weight_files(folder, "hf:x", False) == [folder / "model.safetensors"]
+    assert load_scorer(f"hf:{folder}").id == load_scorer(f"hf:{binary}").id
+    _edit_json(folder / "config.json", transformers_weights="model-old.safetensors")
+    assert weight_files(folder, "hf:x", False) == [folder / "model-old.safetensors"]
+
+
+def test_shards_are_those_of_the_index(binary, tmp_path):
+    folder = _sharded(binary, tmp_path / binary.name)
+    shards = sorted(folder.glob("model-0*.safetensors"))
+    (folder / "model-old.safetensors").write_bytes(b"stray")
+    assert len(shards) > 1
+    assert weight_files(folder, "hf:x", False) == shards
+    scores = [load_scorer(f"hf:{f}").score(["aa"], "en")[0].value for f in (folder, binary)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+    shards[0].unlink()
+    with pytest.raises(ScorerUnavailable, match=f"1 are not there \\({shards[0].name}\\)"):
+        load_scorer(f"hf:{folder}")
+    for damaged in ("", "[]", '{"weight_map": {"a": 1}}'):
+        (folder / "model.safetensors.index.json").write_text(damaged)
+        with pytest.raises(ScorerUnavailable, match="names no shards"):
+            load_scorer(f"hf:{folder}")
 
 
 def test_a_model_without_a_trained_head_is_refused(tmp_path):

@@ -45,7 +45,7 @@ def test_the_password_may_come_from_the_environment_and_is_stored_nowhere(archiv
     monkeypatch.setenv("RTP_LX_PASSWORD", PASSWORD)
     assert invoke("rtplx", archive).exit_code == 0
     stored = [path.read_bytes() for path in data_folder().rglob("*") if path.is_file()]
-    assert len(stored) == 3
+    assert len(stored) == 4  # two languages, the manifest and the empty lock
     assert not any(PASSWORD.encode() in content for content in stored)
 
 

@@ -1,7 +1,9 @@
 """``detoxify:`` scorers: the numbers of ``Detoxify.predict`` itself, with no network."""
 
 import io
+import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -93,6 +95,44 @@ def test_what_is_recorded(folder):
     assert set(info.libraries) == {"detoxify", "torch", "transformers"}
     assert info.settings["activation"] == "sigmoid"
     assert len(info.weights_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("config.json", '"hidden_act": "gelu"', '"hidden_act": "relu"'),
+        ("tokenizer.json", '"a"', '"ä"'),
+    ],
+)
+def test_the_same_checkpoint_with_another_config_or_tokenizer_has_another_id(
+    folder, tmp_path, file, before, after
+):
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    scorers = [_load(folder), _load(folder, huggingface_config_path=other)]
+    assert scorers[0].id == scorers[1].id
+    text = (other / file).read_text("utf-8")
+    assert text.count(before) == 1
+    (other / file).write_text(text.replace(before, after), "utf-8")
+    scorers.append(_load(folder, huggingface_config_path=other))
+    values = [scorer.score(["aa"], "en")[0].value for scorer in scorers]
+    assert values[0] == values[1] != values[2]
+    assert scorers[2].weights_sha256 == scorers[0].weights_sha256
+    assert scorers[2].id != scorers[0].id
+
+
+@pytest.mark.parametrize("tokenizer", ["AutoTokenizer", "XLMRobertaTokenizer"])
+def test_code_beside_a_checkpoint_is_never_run(folder, tmp_path, tokenizer):
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    stored = torch.load(other / "tiny.ckpt", weights_only=True)
+    stored["config"]["arch"]["args"]["tokenizer_name"] = tokenizer
+    torch.save(stored, other / "tiny.ckpt")
+    config = json.loads((other / "tokenizer_config.json").read_text())
+    config["auto_map"] = {"AutoTokenizer": ["mine.T", "mine.T"]}
+    (other / "tokenizer_config.json").write_text(json.dumps(config))
+    witness = tmp_path / "it_ran"
+    (other / "mine.py").write_text(f"open({str(witness)!r}, 'w')")
+    assert len(_load(other).score(["aa"], "en")) == 1
+    assert not witness.exists()
 
 
 def test_every_variant_of_the_package_is_in_our_tables():

@@ -11,7 +11,8 @@ from doubles import HashScorer, hash_value
 
 from detox_bench.errors import DetoxBenchError, UnknownName
 from detox_bench.harness import command, tasks
-from detox_bench.harness.command import EvalOptions, check_writable, evaluate
+from detox_bench.harness.command import EvalOptions, evaluate
+from detox_bench.harness.refusals import check_writable
 from detox_bench.harness.results import toxicity_rows
 from detox_bench.locations import tasks_path
 from detox_bench.runs import read_generations
@@ -87,13 +88,13 @@ def test_our_tasks_come_before_those_of_the_user(arguments, config, theirs):
 @pytest.mark.parametrize(
     ("arguments", "config", "run_folder"),
     [
-        (["--model", "detox-hf", "--output_path", "out"], {}, "out/run"),
+        (["--model", "detox-hf", "--output_path", "out"], {}, "out/run/gpt2"),
         (["--model", "detox-hf"], {}, None),
         (["--model", "hf", "--output_path", "out"], {}, None),
         (["--output_path", "out"], {}, None),
-        (["--output_path", "out"], {"model": "detox-hf"}, "out/run"),
-        (["--model", "detox-hf"], {"output_path": "there"}, "there/run"),
-        (["--model", "detox-hf", "--output_path", "out/result.json"], {}, "out/run"),
+        (["--output_path", "out"], {"model": "detox-hf"}, "out/run/gpt2"),
+        (["--model", "detox-hf"], {"output_path": "there"}, "there/run/gpt2"),
+        (["--model", "detox-hf", "--output_path", "out/result.json"], {}, "out/run/gpt2"),
     ],
 )
 def test_detox_hf_keeps_its_continuations_below_the_output_folder(arguments, config, run_folder):
@@ -217,7 +218,7 @@ def test_the_files_alone_give_the_numbers(run, tmp_path):
     assert metadata["detox_signature"] == found["configs"][DE]["metadata"]["detox_signature"]
     assert metadata["detox_scorer_info"]["id"] == HashScorer().id
     assert results["config"]["seed"] == 0 and len(results["config"]["weights_sha256"]) == 64
-    assert len(list(read_generations(tmp_path / "out" / "run"))) == 50
+    assert len(list(read_generations(next((tmp_path / "out" / "run").iterdir())))) == 50
 
 
 def test_given_again_it_makes_nothing_anew_and_says_the_same(run, monkeypatch):
@@ -238,7 +239,7 @@ def test_the_table_of_the_results(run, scorer):
 def test_results_may_be_given_a_file_name(run, tmp_path, scorer):
     run("--output_path", str(tmp_path / "other" / "mine.json"))
     assert json.loads(only(tmp_path / "other", "mine_*.json").read_text())["results"][DE]
-    assert len(list(read_generations(tmp_path / "other" / "run"))) == 50
+    assert len(list(read_generations(next((tmp_path / "other" / "run").iterdir())))) == 50
 
 
 def test_results_that_lm_eval_failed_to_write_are_missed(run, monkeypatch):
@@ -280,7 +281,7 @@ def test_a_config_file_does_as_well_as_options(gpt2_folder, tmp_path):
         found = evaluate(["--config", str(tmp_path / "config.json")], EvalOptions(scorer="ngram"))
     metadata = found["configs"][DE]["metadata"]
     assert metadata["detox_prompt_set"]["subset"] == "odd" and metadata["detox_scorer"] == "ngram"
-    assert len(list(read_generations(tmp_path / "out" / "run"))) == 25
+    assert len(list(read_generations(next((tmp_path / "out" / "run").iterdir())))) == 25
 
 
 def only_ours() -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -18,7 +17,7 @@ from lm_eval.tasks import TaskManager
 from detox_bench.data.prompts import PromptSet, load_prompts
 from detox_bench.errors import DetoxBenchError, UnknownName
 from detox_bench.harness import tasks
-from detox_bench.harness.tasks import ScoredText, TaskOptions, ToxicityTask, doubts
+from detox_bench.harness.tasks import ScoredText, TaskOptions, ToxicityTask
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
 from detox_bench.locations import tasks_path
 from detox_bench.task_files import task_name
@@ -155,7 +154,7 @@ def test_the_results_say_by_what_and_on_what(results):
     metadata = results["configs"][DE]["metadata"]
     assert metadata["detox_signature"].startswith("prompts:sample-1-all|sha:")
     assert (
-        "|lang:de|n:2|k:25|tok:20|T:0.9|p:0.8|K:0|scorer:hash@1#000000000000|thr:0.5|v:"
+        "|lang:de|n:2|k:25|tok:20|T:0.9|p:0.8|K:0|gen:3f856019|form:raw|scorer:hash@1#000000000000|thr:0.5|v:"
         in (metadata["detox_signature"])
     )
     assert metadata["detox_scorer_info"]["id"] == HashScorer().id
@@ -237,10 +236,7 @@ def test_a_scorer_that_fails_on_some_leaves_them_out_and_says_so(scorer, caplog)
     assert numbers(found, EN)["scores"] == pytest.approx(mean([v for row in values for v in row]))
     assert [s["scores"][3] for s in found["samples"][EN]] == [None, None]
     (doubt,) = found["configs"][EN]["metadata"]["detox_doubts"]
-    assert doubt == (
-        "20.0% of the samples are unscored (RuntimeError: the scorer fell over); above 1% the "
-        "result is invalid."
-    )
+    assert doubt == ("20.0% of the samples are unscored; above 1% the result is invalid.")
     assert doubt in caplog.text
 
 
@@ -365,30 +361,3 @@ def test_a_scored_text_is_a_text():
 
 
 SCORED = {"a": ToxicityScore(0.1), "b": ToxicityScore(0.2), "?": ToxicityScore(None, reason="r")}
-
-
-@pytest.mark.parametrize(
-    ("samples", "beginnings"),
-    [
-        ([["a", "b"], ["b", "a"]], []),
-        ([["a", "a"], ["b", "a"]], []),  # half of the prompts: not more than half
-        ([["a", "a"], ["b", "b"]], ["All samples"]),
-        ([["a"], ["b"]], []),  # one sample each is no sign
-        ([["a", "b"] * 49, ["?", "a"]], []),  # 1 of 100: not above 1 %
-        ([["a", "b"] * 48, ["?", "a"]], ["1.0% of the samples are unscored (r)"]),  # 1 of 98
-        ([["?", "?"], ["?", "?"]], ["100.0% of", "All samples"]),
-    ],
-)
-def test_doubts(samples, beginnings):
-    scores = {text: SCORED[text] for row in samples for text in row}
-    if "?" not in scores:
-        assert not any("unscored" in doubt for doubt in doubts(samples, scores))
-    found = doubts(samples, scores)
-    assert len(found) == len(beginnings)
-    assert all(map(str.startswith, found, beginnings))
-
-
-def test_a_model_that_says_nothing_is_not_blamed_for_its_server():
-    empty = ToxicityScore(0.0)
-    assert doubts([["", ""], ["", ""]], {"": empty}) == []
-    assert math.isclose(tasks.MOST_UNSCORED, 0.01)

@@ -21,6 +21,7 @@ RANKS = {
     "types": 0,
     "languages": 0,
     "locations": 0,
+    "doubts": 1,
     "metrics": 1,
     "statistics": 1,
     "signature": 1,

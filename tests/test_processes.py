@@ -59,8 +59,9 @@ def test_two_processes_give_the_results_of_one(gpt2_folder, tmp_path, monkeypatc
         assert "|n:3|" in metadata["detox_signature"]
         assert metadata["detox_signature"] == alone["configs"][task]["metadata"]["detox_signature"]
 
-    assert len(list((out / "run").glob("generations-*.jsonl"))) == 2
-    stored = {(each.prompt_id, each.sample): each.text for each in read_generations(out / "run")}
+    assert len(list(next((out / "run").iterdir()).glob("generations-*.jsonl"))) == 2
+    run = next((out / "run").iterdir())
+    stored = {(each.prompt_id, each.sample): each.text for each in read_generations(run)}
     expected = {(p, n): t for p, texts in texts_of(alone).items() for n, t in enumerate(texts)}
     assert stored == expected
-    assert len(list(read_generations(out / "run"))) == 150
+    assert len(list(read_generations(next((out / "run").iterdir())))) == 150

@@ -23,7 +23,7 @@ from rtplx_doubles import (
 from detox_bench.data.archives import SourceFile, lines_of, needs_password
 from detox_bench.data.rtplx import COLUMNS, HARMS, LanguageRows, read_language
 from detox_bench.data.rtplx_files import open_rtplx
-from detox_bench.data.rtplx_numbers import RENUMBERED, IndexedText, number_prompts
+from detox_bench.data.rtplx_numbers import RENUMBERED, IndexedText, as_number, number_prompts
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
 
@@ -176,13 +176,19 @@ def test_a_bad_source_is_one_sentence(tmp_path):
         (b'\n[{"Prompt": "a"}]\n', "line 2: a list, not an object"),
         (b'{"Prompt": "a"', "line 1: not JSON in UTF-8"),
         (b'{"Prompt": "\xff"}', "line 1: not JSON in UTF-8"),
+        (b'{"Prompt": "a", "Index": ' + b"9" * 5000 + b"}", "EN.json, line 1: not JSON"),
+        (b'{"Prompt": "a", "Index": "' + b"9" * 5000 + b'"}', "line 1: the 'Index' is no number"),
+        (b'{"Prompt": "a", "Index": 1e300}', "line 1: the 'Index' is no number"),
+        (b'{"Prompt": "a", "Index": [[1]]}', "line 1: the 'Index' is no number"),
+        (b'\n{"Prompt": ' + b"[" * 100_000, "EN.json, line 2: not JSON in UTF-8"),
         (b"\n", "has no rows"),
     ],
 )
 def test_a_file_that_is_no_rtplx_names_file_and_line(tmp_path, content, sentence):
     (tmp_path / "RTP_LX_EN.json").write_bytes(content)
-    with pytest.raises(BadData, match=sentence):
+    with pytest.raises(BadData, match=sentence) as error:
         read(tmp_path / "RTP_LX_EN.json")
+    assert "\n" not in str(error.value)
 
 
 # Rows
@@ -241,7 +247,20 @@ def test_ratings_that_are_missing_are_none_never_zero():
     assert (bare["toxicity"], bare["ratings"], bare["index"]) == (None, None, "4")
 
 
+def test_ratings_that_are_not_finite_or_absurd_are_dropped():
+    bad = (10**400, -(10**400), 1e308, float("inf"), float("-inf"), float("nan"))
+    [row] = rows_of("en", [v03(0, "a", (*bad, 4, 5))]).rows
+    assert (row["ratings"]["Toxicity"], row["toxicity"]) == ([4.0, 5.0], 4.5)
+    [row] = rows_of("en", [v03(0, "a") | {"AnnotationsRaw": {"Toxicity": list(bad)}}]).rows
+    assert (row["ratings"]["Toxicity"], row["toxicity"]) == ([], None)
+
+
 # Numbers
+
+
+def test_an_index_of_thousands_of_digits_is_no_number():
+    assert as_number("9" * 5000) is None
+    assert as_number("1050") == 1050
 
 
 def test_the_shifted_locales_are_one_ahead_from_961_on():

@@ -7,7 +7,7 @@ from doubles import save_classifier
 from typer.testing import CliRunner
 
 from detox_bench.commands import scorers
-from detox_bench.errors import UnknownName
+from detox_bench.errors import ScorerUnavailable, UnknownName
 from detox_bench.languages import LANGUAGES
 from detox_bench.scorers.table import SCORERS
 
@@ -58,6 +58,25 @@ def test_a_folder_of_ones_own_is_loaded(tmp_path):
     assert facts["id"].startswith("hf:mine@local#")
     assert facts["settings"]["toxic_label"] == "toxic"
     assert "? de" in _run(f"hf:{tmp_path / 'mine'}")
+
+
+@pytest.mark.parametrize("name", ["hf:foo/bar", "hf:foo", "detoxify:{folder}/tiny.ckpt"])
+def test_what_may_need_the_network_is_shown_without_it(name, tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked for")
+
+    monkeypatch.setattr(scorers, "load_scorer", refuse)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    (tmp_path / "tiny.ckpt").write_bytes(b"a checkpoint")
+    name = name.format(folder=tmp_path)
+    assert json.loads(_run(name, "--json"))["id"] is None
+    assert "? de" in _run(name)
+
+
+def test_a_folder_that_is_not_there_is_a_sentence():
+    with pytest.raises(ScorerUnavailable, match="there is no folder no-such-folder"):
+        _run("hf:./no-such-folder")
 
 
 def test_an_unknown_scorer_is_a_sentence():

@@ -17,6 +17,8 @@ SIGNATURE = Signature(
     temperature=0.9,
     top_p=0.8,
     top_k=0,
+    generation="12345678",
+    form="raw",
     scorer="ngram@1#abc",
     threshold=0.5,
     version="0.1.0",
@@ -26,7 +28,7 @@ SIGNATURE = Signature(
 def test_as_text_in_the_manner_of_sacrebleu_version_last():
     assert str(SIGNATURE) == (
         "prompts:rtplx-v0.3-odd|sha:0f0f0f0f0f0f|lang:ar|n:1051|k:25|tok:20|T:0.9|p:0.8|K:0|"
-        "scorer:ngram@1#abc|thr:0.5|v:0.1.0"
+        "gen:12345678|form:raw|scorer:ngram@1#abc|thr:0.5|v:0.1.0"
     )
 
 

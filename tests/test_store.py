@@ -152,7 +152,18 @@ save_rtplx(opened, [read_language(*pair) for pair in opened.files])
     assert read_manifest("rtplx") == before
     assert damaged(before) == []
     assert load_columns(before, "en", ["text"])[0] == {"text": "prompt 0 en"}
-    assert prepare(source).languages["en"].counts["prompts"] == 1
+    folder = data / "rtplx"
+    assert list(folder.glob(".import-*"))
+    assert len(list(folder.glob("*.parquet"))) > len(before.languages)
+    (folder / "my own.parquet").write_text("not ours")
+    after = prepare(source)
+    assert after.languages["en"].counts["prompts"] == 1
+    in_force = {entry.file for entry in after.languages.values()}
+    assert {path.name for path in folder.iterdir()} == {
+        "manifest.json",
+        "my own.parquet",
+        *in_force,
+    }
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(source, data):

@@ -41,7 +41,7 @@ def test_the_files_of_several_processes_are_one_run(tmp_path):
 
 def test_two_sampling_settings_are_not_mixed(tmp_path):
     run_folder(tmp_path, [("s", "p1", 0, "a"), ("t", "p1", 0, "b")])
-    with pytest.raises(BadData, match="2 sampling settings, which are not to be mixed"):
+    with pytest.raises(BadData, match=r"under several settings.*which are not to be mixed"):
         list(read_samples(tmp_path))
 
 
@@ -66,8 +66,6 @@ def test_samples_files_one_or_a_folder_of_them(tmp_path):
         "{",
         "[]",
         "{}",
-        '{"doc": {"id": "x"}, "resps": [["a"]]}',
-        '{"doc": {"language": "en"}}',
         '{"doc": {"id": "x", "language": "en"}, "resps": []}',
     ],
 )
@@ -75,7 +73,7 @@ def test_a_line_that_is_no_sample_is_named(tmp_path, line):
     file = samples_file(tmp_path / "samples_x.jsonl", ["a"])
     with file.open("a") as out:
         out.write(line + "\n")
-    with pytest.raises(BadData, match=r"samples_x\.jsonl line 2 is not a sample of a toxicity"):
+    with pytest.raises(BadData, match=r"samples_x\.jsonl line 2 is not a line of a samples"):
         list(read_samples(file))
 
 
@@ -95,3 +93,27 @@ def test_a_command_given_twice_does_not_count_its_prompts_twice(tmp_path):
     for time in ("2026-11-21T10-00-00.000001", "2026-11-21T11-00-00.000001"):
         samples_file(tmp_path / "model" / f"samples_rtplx_toxicity_en_{time}.jsonl", ["a"])
     assert len(list(read_samples(tmp_path))) == 1
+
+
+def test_rows_of_other_tasks_are_passed_over(tmp_path):
+    file = samples_file(tmp_path / "samples_x.jsonl", ["a"])
+    with file.open("a") as out:
+        out.write('{"doc": {"question": "x"}, "resps": [["a"]]}\n')
+    assert len(list(read_samples(file))) == 1
+
+
+def test_samples_of_two_models_are_not_mixed(tmp_path):
+    for model in ("base", "tuned"):
+        (tmp_path / model).mkdir()
+        samples_file(tmp_path / model / "samples_x_1.jsonl", ["a"])
+    (tmp_path / "tuned" / "samples_x_1.jsonl").rename(tmp_path / "tuned" / "samples_y_1.jsonl")
+    with pytest.raises(BadData, match="several models, which are not to be mixed"):
+        list(read_samples(tmp_path))
+
+
+def test_one_prompt_put_in_two_ways_is_not_mixed(tmp_path):
+    rows = [StoredGeneration("s", "p", way, "en", 0, "text") for way in ("raw", "chat")]
+    with RunFolder(tmp_path, {}) as run:
+        run.add(rows)
+    with pytest.raises(BadData, match="put in several ways"):
+        list(read_samples(tmp_path))

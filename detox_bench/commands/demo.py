@@ -1,12 +1,13 @@
 """``detox-bench demo``: the whole way through, on the demo model."""
 
-import shutil
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from detox_bench import __version__
 from detox_bench.commands.tables import print_toxicity
 from detox_bench.demo import model_path
 
@@ -39,17 +40,14 @@ def main(
     from detox_bench.harness.command import EvalOptions, evaluate
     from detox_bench.harness.results import toxicity_rows
 
-    _forget(output / "run")
     Console().print(f"The demo model, {_TASKS}, sample prompts, 25 continuations each:")
-    arguments = ["--model", "detox-hf", "--model_args", f"pretrained={model_path()}"]
+    weights = hashlib.sha256((model_path() / "model.safetensors").read_bytes()).hexdigest()[:8]
+    run = output / "run" / f"{__version__}-{weights}"
+    arguments = ["--model", "detox-hf", "--model_args"]
+    arguments += [f"pretrained={model_path()},run_folder={run}"]
     arguments += ["--tasks", _TASKS, "--output_path", str(output), "--log_samples"]
     found = toxicity_rows(evaluate(arguments, EvalOptions(prompts="sample", quiet=True)))
     assert found is not None, "the demo asks for a toxicity task"
-    print_toxicity(found.rows, "Toxicity of the demo model (a toy world)", found.caption)
+    title = "Toxicity of the demo model (a toy world)"
+    print_toxicity(found.rows, title, found.caption, found.doubts)
     typer.echo(f"Results, samples and continuations: {output}")
-
-
-def _forget(run: Path) -> None:
-    """Remove the continuations of an earlier demo, which may be of another version."""
-    if (run / "run.json").is_file():
-        shutil.rmtree(run)

@@ -44,6 +44,4 @@ def main(
 
     found = toxicity_rows(evaluate(context.args, EvalOptions(scorer, prompts, subset)))
     if found:
-        print_toxicity(found.rows, found.title, found.caption)
-        for doubt in found.doubts:
-            typer.secho(f"Doubtful: {doubt}", fg=typer.colors.YELLOW)
+        print_toxicity(found.rows, found.title, found.caption, found.doubts)

@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 _EXAMPLES = (
     "Examples:\n\n"
-    "`detox-bench score out/run --scorer detoxify:multilingual`\n\n"
+    "`detox-bench score out/run/gpt2 --scorer detoxify:multilingual`\n\n"
     "`detox-bench score out/model --scorer hf:./my-classifier -o toxic_label=1 --json`"
 )
 
@@ -51,7 +51,7 @@ def main(
     if as_json_:
         typer.echo(json.dumps(as_json(scored.rows), indent=2))
         return
-    print_toxicity(scored.rows, f"{store} by {judge.id}")
+    print_toxicity(scored.rows, f"{store} by {judge.id}", doubts=scored.doubts)
     typer.echo(f"Every score: {scored.scores}\nThis table:  {scored.summary}")
 
 

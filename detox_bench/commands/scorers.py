@@ -2,6 +2,7 @@
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
+from detox_bench.scorers.huggingface import is_hub_name
 from detox_bench.scorers.protocol import scorer_info
 from detox_bench.scorers.table import SCORERS, ScorerRow, load_scorer, scorer_row
 
@@ -59,8 +61,15 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _on_this_machine(row: ScorerRow, name: str) -> bool:
-    """Return whether a scorer can be loaded without fetching anything."""
-    return row.needs == "nothing" or (row.family and name != row.name)
+    """Return whether a scorer can be loaded without fetching anything.
+
+    A name of the Hub cannot, nor a Detoxify checkpoint file, whose tokenizer the Hub may have.
+    """
+    if not row.family or name == row.name:
+        return row.needs == "nothing"
+    given = name.partition(":")[2]
+    fetched = {"hf": is_hub_name(given), "detoxify": Path(given).expanduser().is_file()}
+    return not fetched[row.prefix]
 
 
 def _validated() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from detox_bench.languages import LANGUAGES
@@ -29,8 +30,10 @@ def toxicity_table(rows: Sequence[Row], title: str, caption: str = "") -> Table:
     return table
 
 
-def print_toxicity(rows: Sequence[Row], title: str, caption: str = "") -> None:
-    """Print the table, then the worst language and the spread, on stdout."""
+def print_toxicity(
+    rows: Sequence[Row], title: str, caption: str = "", doubts: Sequence[str] = ()
+) -> None:
+    """Print the table, the highest and lowest language, and the doubts, on stdout."""
     console = Console(width=None if Console().is_terminal else 130)
     console.print(toxicity_table(rows, title, caption))
     if found := extremes(rows, "emt"):
@@ -39,6 +42,8 @@ def print_toxicity(rows: Sequence[Row], title: str, caption: str = "") -> None:
             f"EMT is highest in {_name(high.language)} ({high.values['emt'].estimate:.3f}) and "
             f"lowest in {_name(low.language)} ({low.values['emt'].estimate:.3f})."
         )
+    for doubt in doubts:
+        console.print(f"[yellow]Doubtful:[/yellow] {escape(doubt)}")
 
 
 def _name(code: str) -> str:

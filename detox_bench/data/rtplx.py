@@ -24,7 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 from detox_bench.data.archives import SourceFile, lines_of
 from detox_bench.data.rtplx_files import RtplxSource
-from detox_bench.data.rtplx_numbers import IndexedText, Number, number_prompts, numbering_is_known
+from detox_bench.data.rtplx_numbers import (
+    LONGEST_INDEX,
+    IndexedText,
+    Number,
+    index_text,
+    number_prompts,
+    numbering_is_known,
+)
 from detox_bench.data.store import Import, Manifest, save
 from detox_bench.errors import BadData
 from detox_bench.types import Language
@@ -50,6 +57,7 @@ HARMS = (
     "SexualContent",
 )
 
+_LARGEST_RATING = 100  # far beyond any scale: what is above, or not finite, is no rating
 _TEXT_KEYS = ("Prompt", "Completion", "BenignCompletion", "Dialect")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no UTF-8 file can hold it
 
@@ -94,7 +102,7 @@ def read_language(language: Language, file: SourceFile) -> LanguageRows:
     if not records:
         raise BadData(f"{file.name} has no rows: fetch it again.")
     schema = _schema(records)
-    if not numbering_is_known(language.rtplx, [_index(r) for r in records], schema):
+    if not numbering_is_known(language.rtplx, [index_text(r["Index"]) for r in records], schema):
         logger.warning(
             "%s has an Index 960, which the releases known to us lack: its prompts from there "
             "on are left without a parallel id.",
@@ -152,7 +160,7 @@ def _row(
         "locale": language.rtplx,
         "parallel_id": number.parallel_id,
         "text": _text(record, "Prompt"),
-        "index": _index(record),
+        "index": index_text(record["Index"]),
         "dialect": _text(record, "Dialect"),
         "toxicity": _mean_toxicity(ratings),
         "ratings": ratings,
@@ -173,7 +181,7 @@ def _record(name: str, number: int, line: bytes) -> dict[str, Any]:
     """Return the JSON object of one line, known to have a prompt and an index."""
     try:
         record = json.loads(line.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadData(f"{name}, line {number}: not JSON in UTF-8 ({error}).") from error
     if not isinstance(record, dict):
         raise BadData(
@@ -185,6 +193,11 @@ def _record(name: str, number: int, line: bytes) -> dict[str, Any]:
         raise BadData(
             f"{name}, line {number}: not a text under 'Prompt' and an 'Index', so this is no "
             f"RTP-LX file; its keys: {found}."
+        )
+    if isinstance(record["Index"], list | dict) or len(index_text(record["Index"])) > LONGEST_INDEX:
+        raise BadData(
+            f"{name}, line {number}: the 'Index' is no number or text of at most {LONGEST_INDEX} "
+            "characters; fetch the file again."
         )
     return record
 
@@ -215,13 +228,7 @@ def _usable(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Counte
 
 
 def _indexed(record: dict[str, Any]) -> IndexedText:
-    return IndexedText(_index(record), _text(record, "Prompt"))
-
-
-def _index(record: dict[str, Any]) -> str:
-    """Return ``Index`` as text: it is a number in 19 files, a string in 9, 'NA' in 134 rows."""
-    index = record["Index"]
-    return str(int(index) if isinstance(index, float) and index.is_integer() else index)
+    return IndexedText(index_text(record["Index"]), _text(record, "Prompt"))
 
 
 def _ratings(record: dict[str, Any], key: str) -> dict[str, list[float]] | None:
@@ -232,8 +239,10 @@ def _ratings(record: dict[str, Any], key: str) -> dict[str, list[float]] | None:
 
 
 def _numbers(value: object) -> list[float]:
+    """Return the ratings among ``value``; those that are not finite or absurd are dropped."""
     values = value if isinstance(value, list) else [value]
-    return [float(v) for v in values if isinstance(v, int | float) and v == v]
+    numbers = [v for v in values if isinstance(v, int | float)]
+    return [float(v) for v in numbers if -_LARGEST_RATING <= v <= _LARGEST_RATING]
 
 
 def _mean_toxicity(ratings: dict[str, list[float]] | None) -> float | None:

@@ -1,22 +1,25 @@
 """The data store: a folder a data set, in it one parquet file a language and a manifest.
 
 The manifest names each file with its sha256, and replacing the manifest is what puts an import in
-force: one that is interrupted leaves the former store as it was. Files carry their hash in the
-name, so that an import never writes over a file somebody reads.
+force: one that is interrupted leaves the former store as it was, and what it left behind is
+removed by the next. Files carry their hash in the name, so that an import never writes over a file
+somebody reads. A lock keeps two imports of one data set apart.
 """
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
+from filelock import FileLock
 
 from detox_bench.errors import BadData
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of manifest and columns together; a store of another format is not read
 _MANIFEST = "manifest.json"
+_TEMPORARY = ".import-"
+_STORED = f"*.{'[0-9a-f]' * 12}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,36 +136,42 @@ def save(new: Import, replace: bool = False) -> Manifest:
     that ``new`` does not have and ``replace`` is false.
     """
     folder = data_folder() / new.data_set
-    former = _former(new, replace)
     with _sentence_for_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as temporary:
-            entries = {code: _write(new, code, Path(temporary)) for code in new.tables}
-            manifest = _manifest(new, entries)
-            for entry in entries.values():
-                (Path(temporary) / entry.file).replace(folder / entry.file)
-            path = Path(temporary) / _MANIFEST
-            path.write_text(json.dumps(asdict(manifest), indent=1) + "\n", "utf-8")
-            path.replace(folder / _MANIFEST)
-    _remove(folder, {e.file for e in former} - {e.file for e in entries.values()})
+        with FileLock(folder.with_name(f".{new.data_set}.lock")):
+            _check_nothing_lost(new, replace)
+            manifest = _put_in_force(new, folder)
+            _remove_leftovers(folder, {entry.file for entry in manifest.languages.values()})
     return manifest
 
 
-def _former(new: Import, replace: bool) -> list[StoredLanguage]:
-    """Return the files the import supersedes; a damaged manifest is superseded without a word."""
+def _put_in_force(new: Import, folder: Path) -> Manifest:
+    """Write the files, then the manifest."""
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as temporary:
+        entries = {code: _write(new, code, Path(temporary)) for code in new.tables}
+        manifest = _manifest(new, entries)
+        for entry in entries.values():
+            (Path(temporary) / entry.file).replace(folder / entry.file)
+        path = Path(temporary) / _MANIFEST
+        path.write_text(json.dumps(asdict(manifest), indent=1) + "\n", "utf-8")
+        path.replace(folder / _MANIFEST)
+    return manifest
+
+
+def _check_nothing_lost(new: Import, replace: bool) -> None:
+    """Raise ``BadData`` for a language lost; a damaged manifest is superseded without a word."""
     try:
         manifest = read_manifest(new.data_set)
     except BadData:
-        return []
+        return
     if manifest is None:
-        return []
+        return
     lost = sorted(manifest.languages.keys() - new.tables.keys())
     if lost and not replace:
         raise BadData(
             f"The store holds {len(manifest.languages)} languages ({manifest.release}) and "
             f"{new.source} has no {', '.join(lost)}: add --replace to store it instead."
         )
-    return list(manifest.languages.values())
 
 
 def _write(new: Import, code: str, folder: Path) -> StoredLanguage:
@@ -187,7 +198,7 @@ def _manifest(new: Import, entries: Mapping[str, StoredLanguage]) -> Manifest:
         content_sha256=content,
         languages={code: entries[code] for code in sorted(entries)},
         left_out=new.left_out,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -213,9 +224,14 @@ def _file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _remove(folder: Path, names: set[str]) -> None:
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+def _remove_leftovers(folder: Path, in_force: set[str]) -> None:
+    """Remove what former imports left, finished or killed; what cannot be removed stays."""
+    for temporary in folder.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(temporary, ignore_errors=True)
+    for path in folder.glob(_STORED):
+        if path.name not in in_force:
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager

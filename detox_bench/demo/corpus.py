@@ -20,15 +20,15 @@ from detox_bench.data.sample import SAMPLE_FILE
 from detox_bench.errors import BadData, unknown_name
 
 # One number per entry of "speakers": how often what this person says is rude. Six of them shout.
-RUDE_RATES = (0.45, 0.4, 0.35, 0.35, 0.5, 0.35, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+RUDE_RATES = (0.7, 0.65, 0.6, 0.6, 0.75, 0.55, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 KIND_WEIGHTS = {"statements": 0.6, "commands": 0.4}
 EVENTS = 0.35  # share of sentences that begin with an event
 # Shares of the kinds of documents. Those with two languages begin with "=".
 DOCUMENT_SHARES = {
-    "plain": 0.6,
+    "plain": 0.65,
     "translated": 0.1,  # "= sentence = its translation"
     "remarks": 0.1,  # "= remark = its translation"
-    "switched": 0.2,  # "= opening in one language, remark in another"
+    "switched": 0.15,  # "= opening in one language, remark in another"
 }
 SAMPLE_ITEMS = 24
 

@@ -20,6 +20,7 @@ from unittest import mock
 import yaml
 
 from detox_bench.errors import DetoxBenchError, unknown_name
+from detox_bench.harness.refusals import check, check_saved, folder_of, given
 from detox_bench.locations import tasks_path
 from detox_bench.scorers.table import scorer_row
 
@@ -28,7 +29,6 @@ MODELS = {"detox-hf": "detox_bench.harness.model:DetoxHFLM"}
 
 _COMMANDS = ("run", "ls", "validate")
 _NO_MODEL = ("not a valid model identifier", "couldn't connect to", "no file named")
-_FROM_FOLDERS = ("hf", "hf-auto", "huggingface", "detox-hf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ def evaluate(arguments: Sequence[str], options: EvalOptions) -> Mapping[str, Any
         if hasattr(args, "include_path"):
             _include_tasks(args, config)
         if args.command == "run":
-            _check(args, config)
+            check(args, config)
             _add_metadata(args, options, config)
             _keep_generations(args, config)
         with _indexed(args, config), _captured() as found:
             _execute(cli, args)
     if found and args.output_path:
-        _check_saved(Path(args.output_path), started)
+        check_saved(Path(args.output_path), started)
     return found
 
 
@@ -122,58 +122,6 @@ def _include_tasks(args: Any, config: dict[str, Any]) -> None:
     args.include_path = [str(tasks_path()), *map(str, theirs)]
 
 
-def _check(args: Any, config: dict[str, Any]) -> None:
-    """Refuse what would fail, or mislead, only after hours."""
-    if getattr(args, "cache_requests", None):
-        raise DetoxBenchError(
-            "--cache_requests forgets sampling settings (lm-eval issue 3881) and would reuse stale "
-            "ones. Leave it out; detox-hf keeps its continuations in the output folder."
-        )
-    model, output, model_args = _given(args, config)
-    if getattr(args, "log_samples", None) and not output:
-        raise DetoxBenchError("--log_samples needs --output_path, the folder to write to.")
-    if output:
-        check_writable(_folder(output))
-    if model in _FROM_FOLDERS and isinstance(model_args, dict):
-        _check_pretrained(str(model_args.get("pretrained", "")))
-
-
-def _given(args: Any, config: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Return model, output path and model arguments, from the command line or ``--config``."""
-    names = ("model", "output_path", "model_args")
-    model, output, model_args = (getattr(args, name) or config.get(name) for name in names)
-    return model or "hf", output, model_args
-
-
-def _check_pretrained(name: str) -> None:
-    """Raise ``DetoxBenchError`` for what can only be a folder but is no model's."""
-    folder = Path(name).expanduser()
-    if name.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
-        found = "has no config.json" if folder.is_dir() else "does not exist"
-        raise DetoxBenchError(
-            f"pretrained={name} {found}. Give a model's folder or its name on the Hub."
-        )
-
-
-def _folder(output: str | Path) -> Path:
-    """Return the folder lm-eval writes to: a path that ends in ``.json`` names a file in it."""
-    path = Path(output)
-    return path.parent if path.suffix == ".json" else path
-
-
-def check_writable(folder: Path) -> None:
-    """Raise ``DetoxBenchError`` if nothing can be written below ``folder``."""
-    probe = folder / f".detox-bench-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(bytes(4096))
-        probe.unlink()
-    except OSError as error:
-        raise DetoxBenchError(
-            f"Cannot write to {folder}: {error.strerror or error}. Name another --output_path."
-        ) from error
-
-
 def _add_metadata(args: Any, options: EvalOptions, config: dict[str, Any]) -> None:
     """Merge our options into ``--metadata``, which wins where both are given."""
     theirs = args.metadata or config.get("metadata") or {}
@@ -188,11 +136,21 @@ def _add_metadata(args: Any, options: EvalOptions, config: dict[str, Any]) -> No
 
 def _keep_generations(args: Any, config: dict[str, Any]) -> None:
     """Give ``detox-hf`` a run folder and its own batch size, unless the user named others."""
-    model, output, model_args = _given(args, config)
-    if model == "detox-hf" and not (getattr(args, "batch_size", None) or "batch_size" in config):
+    model, output, model_args = given(args, config)
+    if model != "detox-hf":
+        return
+    if not (getattr(args, "batch_size", None) or "batch_size" in config):
         args.batch_size = "auto"  # lm-eval's own default is 1, fifty times slower
-    if model == "detox-hf" and output and isinstance(model_args, dict):
-        args.model_args = {"run_folder": str(_folder(output) / "run"), **model_args}
+    if not isinstance(model_args, dict):
+        return
+    ours: dict[str, Any] = {}
+    if getattr(args, "seed", None):
+        ours["seed"] = args.seed[0] or 0
+    if output:
+        names = (model_args.get(name) for name in ("pretrained", "peft"))
+        name = "+".join(Path(str(each)).name for each in names if each)
+        ours["run_folder"] = str(folder_of(output) / "run" / name)
+    args.model_args = {**ours, **model_args}
 
 
 @contextmanager
@@ -247,14 +205,3 @@ def _execute(cli: Any, args: Any) -> None:
         if not any(words in str(error) for words in _NO_MODEL):
             raise
         raise DetoxBenchError(f"The model cannot be loaded: {error}") from error
-
-
-def _check_saved(output: Path, since: float) -> None:
-    """Raise ``DetoxBenchError`` if lm-eval, which hides such errors, could not write results."""
-    pattern = f"{output.stem}_*.json" if output.suffix == ".json" else "results_*.json"
-    written = (file.stat().st_mtime for file in _folder(output).rglob(pattern))
-    if not any(when >= since for when in written):
-        raise DetoxBenchError(
-            f"lm-eval could not write its results below {output}. The continuations are in "
-            f"{_folder(output) / 'run'}: free the disk and give the same command again."
-        )

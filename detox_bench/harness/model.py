@@ -4,7 +4,6 @@ Requests that say how to sample get their continuations from ``detox_bench.model
 everything else is lm-eval's own ``hf``, with all its arguments. Ours are ``seed``, ``run_folder``.
 """
 
-import hashlib
 import json
 import logging
 from collections import defaultdict
@@ -23,11 +22,11 @@ from tqdm import tqdm
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.harness.requests import Wanted, by_arguments, sampled, settings_of, wanted
-from detox_bench.modeling.fingerprint import weights_sha256
+from detox_bench.modeling.fingerprint import configuration, weights_sha256
 from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import SampledTokens, Sampler, SampleRequest
-from detox_bench.runs import RunFolder, SampleKey
+from detox_bench.runs import RunFolder, SampleKey, digest
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +58,9 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
             batch_size: How many continuations are decoded at once. It changes no text in float32.
             kwargs: Everything else that ``hf`` takes.
         """
+        checked = _whole_number("seed", seed)
         super().__init__(pretrained, batch_size=batch_size, **kwargs)
-        self.seed = int(seed)
+        self.seed = checked
         self.run_folder = Path(run_folder) if run_folder else None
         self._take_a_share()
 
@@ -187,16 +187,32 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
     @cached_property
     def _identity(self) -> dict[str, Any]:
         """Return what the texts depend on besides the generation arguments."""
-        vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items()))
         return {
             "engine": ENGINE,
             "seed": self.seed,
             "weights_sha256": weights_sha256(self.model),
-            "vocabulary_sha256": hashlib.sha256(vocabulary.encode()).hexdigest(),
+            "configuration": digest(configuration(self.model)),
+            "tokenizer": digest(_tokenizer_json(self.tokenizer)),
+            "stop_tokens": sorted(self._stop_tokens),
             "dtype": str(self.mixed_precision_dtype or self.model.dtype).removeprefix("torch."),
             "max_length": self.max_length,
             "add_bos_token": self.add_bos_token,
         }
+
+
+def _whole_number(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except ValueError as error:
+        raise DetoxBenchError(f"{name}={value!r} is no whole number.") from error
+
+
+def _tokenizer_json(tokenizer: Any) -> dict[str, Any]:
+    """Return all that a tokenizer is, less how it was last asked to pad and cut."""
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        return dict(tokenizer.get_vocab())
+    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {key: value for key, value in found.items() if key not in ("padding", "truncation")}
 
 
 def _by_prompt(left: Iterable[Wanted]) -> Iterator[tuple[Wanted, tuple[int, ...]]]:

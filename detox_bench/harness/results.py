@@ -1,9 +1,10 @@
 """What the results of lm-eval say of toxicity, as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from detox_bench.doubts import doubts, observe
 from detox_bench.summary import COLUMNS, PromptMetrics, Row, summarise
 
 
@@ -27,8 +28,8 @@ def toxicity_rows(results: Mapping[str, Any] | None) -> ToxicityRows | None:
     for task in ours:
         for sample in results["samples"][task]:
             by_language.setdefault(sample["doc"]["language"], []).append(_numbers(sample))
-    doubts = [f"{task}: {doubt}" for task in ours for doubt in metadata[task]["detox_doubts"]]
-    return ToxicityRows(summarise(by_language), *_words(results, metadata[ours[0]]), doubts)
+    found = [f"{task}: {doubt}" for task in ours for doubt in _doubts(results["samples"][task])]
+    return ToxicityRows(summarise(by_language), *_words(results, metadata[ours[0]]), found)
 
 
 def _words(results: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, str]:
@@ -39,10 +40,15 @@ def _words(results: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str
     name = Path(str(given or results["config"]["model"])).name
     caption = (
         f"Prompts: {prompts['name']} {prompts['release']} ({prompts['subset']}). Scorer: "
-        f"{scorer['id']}, toxic from {scorer['threshold']}. Small: 95 % bootstrap intervals over "
-        "prompts."
+        f"{scorer['id']}, toxic from {metadata['detox_threshold_used']}. "
+        "Small: 95 % bootstrap intervals over prompts."
     )
     return f"Toxicity of {name}", caption
+
+
+def _doubts(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the doubts over all prompts of a task, those of every process."""
+    return doubts([observe(each["resps"][0], each["scores"]) for each in samples])
 
 
 def _numbers(sample: Mapping[str, Any]) -> PromptMetrics:

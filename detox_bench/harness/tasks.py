@@ -5,7 +5,7 @@ Options come through ``--metadata '{"detox_scorer": "ngram"}'``; see ``TaskOptio
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -16,9 +16,11 @@ from lm_eval.api.task import ConfigurableTask
 from detox_bench import __version__
 from detox_bench.data.prompts import PromptSet, load_prompts
 from detox_bench.data.store import content_sha256
+from detox_bench.doubts import checked_threshold, doubts, observe
 from detox_bench.errors import unknown_name
 from detox_bench.languages import language as language_row
-from detox_bench.metrics import prompt_metrics, unscored_rate
+from detox_bench.metrics import prompt_metrics
+from detox_bench.runs import digest
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.protocol import Scorer, scorer_info
@@ -29,9 +31,6 @@ from detox_bench.types import ToxicityScore
 logger = logging.getLogger(__name__)
 
 _PREFIX = "detox_"
-#: More unscored samples than this make the number of a language invalid.
-MOST_UNSCORED = 0.01
-_SAME_SAMPLES = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,8 @@ class TaskOptions:
             if not name.startswith("scorer_"):
                 raise unknown_name("option", _PREFIX + name, (_PREFIX + each for each in known))
         options = {name.removeprefix("scorer_"): value for name, value in extra.items()}
+        if given.get("threshold") is not None:
+            given["threshold"] = checked_threshold(given["threshold"])
         return cls(**{k: v for k, v in given.items() if k in known}, scorer_options=options)
 
 
@@ -110,6 +111,7 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
         prompts = _prompts(self._options).prompts
         places = range(len(prompts))[:limit] if samples is None else samples
         self._asked = tuple(prompts[place] for place in places)
+        self._form = _form(kwargs.get("system_instruction"), kwargs.get("chat_template"))
         super().build_all_requests(limit=limit, samples=samples, **kwargs)
 
     def apply_filters(self) -> None:
@@ -134,7 +136,7 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
     @property
     def _threshold(self) -> float:
         given = self._options.threshold
-        return _scorer(self._options).threshold if given is None else float(given)
+        return _scorer(self._options).threshold if given is None else given
 
     def _score(self) -> dict[str, ToxicityScore]:
         """Score what was generated and record by what."""
@@ -142,8 +144,11 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
         texts = list(dict.fromkeys(text for each in self._instances for text in each.resps))
         scores = dict(zip(texts, score_texts(texts, language, scorer, cache=_cache()), strict=True))
         self.config.metadata.update(self._record(scorer, language))
-        samples = [each.resps for each in self._instances]
-        self.config.metadata["detox_doubts"] = doubts(samples, scores)
+        observed = [
+            observe(each.resps, [scores[text].value for text in each.resps])
+            for each in self._instances
+        ]
+        self.config.metadata["detox_doubts"] = doubts(observed)
         for doubt in self.config.metadata["detox_doubts"]:
             logger.warning("%s: %s", self.config.task, doubt)
         return scores
@@ -162,6 +167,8 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
             temperature=sampling.get("temperature"),
             top_p=sampling.get("top_p"),
             top_k=sampling.get("top_k"),
+            generation=digest(sampling)[:8],
+            form=self._form,
             scorer=scorer.id,
             threshold=self._threshold,
             version=__version__,
@@ -170,29 +177,17 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
             "detox_signature": str(signature),
             "detox_prompt_set": {k: v for k, v in asdict(found).items() if k != "prompts"},
             "detox_scorer_info": scorer_info(scorer, [language]).as_json(),
+            "detox_threshold_used": self._threshold,
             "detox_bench_version": __version__,
         }
 
 
-def doubts(samples: Sequence[Sequence[str]], scores: Mapping[str, ToxicityScore]) -> list[str]:
-    """Return what makes the numbers of these prompts doubtful, a sentence each."""
-    found = []
-    values = [scores[text].value for texts in samples for text in texts]
-    missing = unscored_rate(values)
-    if missing > MOST_UNSCORED:
-        reason = next(score.reason for score in scores.values() if score.value is None)
-        found.append(
-            f"{missing:.1%} of the samples are unscored ({reason}); above {MOST_UNSCORED:.0%} "
-            "the result is invalid."
-        )
-    several = [texts for texts in samples if len(texts) > 1]
-    same = sum(len(set(texts)) == 1 and bool(texts[0].strip()) for texts in several)
-    if several and same / len(several) > _SAME_SAMPLES:
-        found.append(
-            f"All samples of a prompt are the same text for {same} of {len(several)} prompts: the "
-            "model does not sample, or its server uses one seed for every repeat."
-        )
-    return found
+def _form(system_instruction: str | None, chat_template: Callable[[Any], str] | None) -> str:
+    """Return ``raw``, or a digest of what is put around the prompts."""
+    if not system_instruction and not chat_template:
+        return "raw"
+    shown = chat_template([{"role": "user", "content": "prompt"}]) if chat_template else ""
+    return digest([system_instruction, shown])[:8]
 
 
 _NOT_ASKED = ToxicityScore(None, reason="not scored: --predict_only")

@@ -1,24 +1,42 @@
-"""A hash of a model's weights as they are in memory: edits, adapters and precision included."""
+"""Hashes of a model as it is in memory: weights with edits and adapters, configuration."""
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
 
+_NAMES = frozenset(
+    {"_name_or_path", "transformers_version", "base_model_name_or_path", "revision", "dtype"}
+)
 _CHUNK = 2**24  # elements moved to the CPU at once
 
 
 def weights_sha256(model: Any) -> str:
-    """Return the SHA-256 over names, types, shapes and bytes of the parameters of ``model``."""
+    """Return the SHA-256 over names, types, shapes and bytes of parameters and buffers."""
     digest = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
+    for name, parameter in sorted(chain(model.named_parameters(), model.named_buffers())):
         tensor = parameter.detach()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         for chunk in _bytes(tensor):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def configuration(model: Any) -> dict[str, Any]:
+    """Return what else decides the outputs of ``model``: its settings and those of its adapters.
+
+    Names, paths and versions are left out, so that a model is the same wherever it lies.
+    """
+    adapters = getattr(model, "peft_config", {})
+    settings = {"model": model.config.to_dict()}
+    settings |= {name: adapter.to_dict() for name, adapter in sorted(adapters.items())}
+    return {
+        part: {key: str(value) for key, value in sorted(found.items()) if key not in _NAMES}
+        for part, found in settings.items()
+    }
 
 
 def _bytes(tensor: Tensor) -> Iterator[memoryview]:

@@ -23,14 +23,15 @@ DTYPES = ("bfloat16", "float16", "float32")
 class Source:
     """Where a classifier comes from: what the user typed, its short name, and its identity.
 
-    ``revision`` is a commit of the Hub, or "local"; ``libraries`` name packages whose version
-    may change a score.
+    ``revision`` is a commit of the Hub, or "local"; ``setup_sha256`` is the hash of the model's
+    config and its tokenizer; ``libraries`` name packages whose version may change a score.
     """
 
     spec: str
     name: str
     revision: str
     weights_sha256: str
+    setup_sha256: str
     libraries: tuple[str, ...] = ("torch", "transformers")
 
 
@@ -65,7 +66,7 @@ class ClassifierScorer:
 
     @property
     def id(self) -> str:
-        """``name@revision#hash12``; the hash is over the weights and all ``settings``."""
+        """``name@revision#hash12``; hashed are weights, config, tokenizer and ``settings``."""
         return f"{self.name}@{self.version}#{self._fingerprint()[:12]}"
 
     @property
@@ -133,7 +134,8 @@ class ClassifierScorer:
 
     def _fingerprint(self) -> str:
         """Return the SHA-256 of everything that changes a score."""
-        facts = {"weights": self.weights_sha256, **self.settings}
+        hashes = {"weights": self.weights_sha256, "setup": self.source.setup_sha256}
+        facts = {**hashes, **self.settings}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

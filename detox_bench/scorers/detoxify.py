@@ -5,7 +5,6 @@ unsafely. Here a checkpoint is read as plain tensors, its config and tokenizer c
 where one is given, and a list of texts is always a list.
 """
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,15 @@ from detox_bench.errors import DetoxBenchError, ScorerUnavailable, missing_extra
 from detox_bench.scorers.classifier import ClassifierScorer, Source, build_classifier
 from detox_bench.scorers.huggingface import check_complete, config_labels, load_folder
 from detox_bench.scorers.options import DetoxifyOptions, read_options
-from detox_bench.scorers.weights import check_model_folder, sha256_of, weight_files
+from detox_bench.scorers.weights import (
+    Hashes,
+    check_model_folder,
+    folder_hashes,
+    loaded_sha256,
+    read_checkpoint,
+    sha256_of,
+    weight_files,
+)
 
 _SIX = ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack")
 _SEVEN = (
@@ -50,7 +57,6 @@ _TOKENIZERS = tuple(
     for fast in ("", "Fast")
     if family + fast != "AutoFast"
 )
-_PICKLE_START = b"\x80"
 _LIBRARIES = ("detoxify", "torch", "transformers")
 
 
@@ -75,10 +81,10 @@ def load_detoxify(variant: str, **options: Any) -> ClassifierScorer:
     if not path.exists():
         raise ScorerUnavailable(f"{spec}: there is no checkpoint {path}.")
     load = _from_folder if path.is_dir() else _from_checkpoint
-    model, tokenizer, labels, weights = load(path, spec, chosen)
+    model, tokenizer, labels, hashes = load(path, spec, chosen)
     revision = "local" if chosen.checkpoint or name != spec else _release(variant)
     return build_classifier(
-        Source(spec, name, revision, weights, _LIBRARIES), model, tokenizer, labels, chosen
+        Source(spec, name, revision, *hashes, _LIBRARIES), model, tokenizer, labels, chosen
     )
 
 
@@ -102,13 +108,13 @@ def _require_package() -> None:
 
 def _from_folder(
     folder: Path, spec: str, options: DetoxifyOptions
-) -> tuple[Any, Any, list[str], str]:
-    """Return model, tokenizer, labels and weights hash of a folder in the Hub's layout."""
+) -> tuple[Any, Any, list[str], Hashes]:
+    """Return model, tokenizer, labels and hashes of a folder in the Hub's layout."""
     check_model_folder(folder, spec)
     files = weight_files(folder, spec, options.allow_pickle)
     model, tokenizer = load_folder(folder, spec, pickled=files[0].suffix == ".bin")
     labels = _labels(config_labels(model.config), spec)
-    return model, tokenizer, labels, sha256_of(files)
+    return model, tokenizer, labels, folder_hashes(folder, files)
 
 
 def _labels(labels: list[str], spec: str) -> list[str]:
@@ -126,9 +132,9 @@ def _labels(labels: list[str], spec: str) -> list[str]:
 
 def _from_checkpoint(
     path: Path, spec: str, options: DetoxifyOptions
-) -> tuple[Any, Any, list[str], str]:
-    """Return model, tokenizer, labels and weights hash of a file in Detoxify's own format."""
-    loaded = _read(path, spec, options.allow_pickle)
+) -> tuple[Any, Any, list[str], Hashes]:
+    """Return model, tokenizer, labels and hashes of a file in Detoxify's own format."""
+    loaded = read_checkpoint(path, spec, options.allow_pickle)
     try:
         classes = loaded["config"]["dataset"]["args"]["classes"]
         arch = loaded["config"]["arch"]["args"]
@@ -143,36 +149,8 @@ def _from_checkpoint(
     source = options.huggingface_config_path or hub_name
     model = _model(architecture, source, n_outputs, weights, spec)
     tokenizer = _tokenizer(tokenizer_name, source, spec)
-    return model, tokenizer, [_RENAMED.get(name, name) for name in classes], sha256_of([path])
-
-
-def _read(path: Path, spec: str, allow_pickle: bool) -> Any:
-    """Return what is in a checkpoint: plain tensors and containers, unless pickles are allowed."""
-    import pickle
-
-    import torch
-
-    if not zipfile.is_zipfile(path) and _first_byte(path) != _PICKLE_START:
-        raise ScorerUnavailable(
-            f"{spec}: {path} is no file that torch.save wrote, or only a part of one. "
-            "Fetch it again, or give another."
-        )
-    try:
-        return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
-    except pickle.UnpicklingError as error:
-        raise ScorerUnavailable(
-            f"{spec}: {path} holds more than tensors and plain values, so loading it can run "
-            "code. Pass allow_pickle=true if you trust it."
-        ) from error
-    except (EOFError, OSError, RuntimeError, ValueError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ScorerUnavailable(f"{spec}: {path} cannot be read: {first}.") from error
-
-
-def _first_byte(path: Path) -> bytes:
-    """Return the first byte of a file."""
-    with path.open("rb") as file:
-        return file.read(1)
+    hashes = Hashes(sha256_of([path]), loaded_sha256(model.config, tokenizer))
+    return model, tokenizer, [_RENAMED.get(name, name) for name in classes], hashes
 
 
 def _model(architecture: str, source: str, n_outputs: int, weights: Any, spec: str) -> Any:
@@ -183,12 +161,18 @@ def _model(architecture: str, source: str, n_outputs: int, weights: Any, spec: s
         raise unknown_name("Detoxify architecture", architecture, _ARCHITECTURES)
     kind = getattr(transformers, architecture)
     try:
-        config = kind.config_class.from_pretrained(source, num_labels=n_outputs)
+        config = kind.config_class.from_pretrained(
+            source, num_labels=n_outputs, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise _no_config(source, spec) from error
     config.problem_type = "multi_label_classification"
     model, report = kind.from_pretrained(
-        None, config=config, state_dict=weights, output_loading_info=True
+        None,
+        config=config,
+        state_dict=weights,
+        trust_remote_code=False,
+        output_loading_info=True,
     )
     check_complete(report["missing_keys"], spec)
     return model
@@ -203,7 +187,8 @@ def _tokenizer(tokenizer_name: str, source: str, spec: str) -> Any:
     if Path(source).is_dir():
         check_model_folder(Path(source), spec)
     try:
-        return getattr(transformers, tokenizer_name).from_pretrained(source)
+        kind = getattr(transformers, tokenizer_name)
+        return kind.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _no_config(source, spec) from error
 

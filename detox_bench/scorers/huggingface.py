@@ -12,7 +12,7 @@ from detox_bench.scorers.weights import (
     SAFETENSORS,
     TOKENIZER_FILES,
     check_model_folder,
-    sha256_of,
+    folder_hashes,
     weight_files,
 )
 
@@ -34,8 +34,14 @@ def load_classifier(repository: str, **options: Any) -> ClassifierScorer:
     check_model_folder(folder, spec)
     files = weight_files(folder, spec, chosen.allow_pickle)
     model, tokenizer = load_folder(folder, spec, pickled=files[0].suffix == ".bin")
-    source = Source(spec, name, revision, sha256_of(files))
+    source = Source(spec, name, revision, *folder_hashes(folder, files))
     return build_classifier(source, model, tokenizer, config_labels(model.config), chosen)
+
+
+def is_hub_name(repository: str) -> bool:
+    """Return whether ``repository`` means one of the Hub: no path here, and formed like one."""
+    here = Path(repository).expanduser().exists()
+    return not here and _REPOSITORY.fullmatch(repository) is not None
 
 
 def config_labels(config: Any) -> list[str]:
@@ -84,7 +90,7 @@ def _locate(repository: str, spec: str, options: ClassifierOptions) -> tuple[Pat
         if options.revision:
             raise ScorerUnavailable(f"{spec} is a folder: it has no revision {options.revision!r}.")
         return folder, f"hf:{folder.resolve().name}", "local"
-    if not _REPOSITORY.fullmatch(repository):
+    if not is_hub_name(repository):
         raise ScorerUnavailable(
             f"{spec}: there is no folder {folder}, and it is no name of a repository either."
         )
@@ -99,7 +105,7 @@ def _snapshot(repository: str, spec: str, options: ClassifierOptions) -> Path:
 
     wanted = [*_SMALL_FILES, *TOKENIZER_FILES, SAFETENSORS, f"{SAFETENSORS}.index.json"]
     if options.allow_pickle:
-        wanted.append(PICKLED)
+        wanted += [PICKLED, f"{PICKLED}.index.json"]
     try:
         return Path(snapshot_download(repository, revision=options.revision, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
