@@ -7,8 +7,8 @@
     scores-<scorer>.jsonl      a line a prompt with its samples' scores (``detox-bench score``)
 
 To generations lines are only ever added. A process that dies, by ``kill -9`` too, leaves at most a
-half-written last line, which is cut off when the folder is opened again. Prompt texts are not kept, only a hash
-that tells whether a prompt is still the same.
+half-written last line, which is cut off when the folder is opened again. Prompt texts are not kept,
+only a hash that tells whether a prompt is still the same.
 """
 
 import hashlib
