@@ -73,7 +73,8 @@ def main() -> None:
     except SystemExit as stopped:
         if stopped.code == _INTERRUPTED:
             _stop(
-                "Stopped. What was made is kept: the same command goes on from there.", _INTERRUPTED
+                "Stopped. With --model detox-hf and --output_path the same command goes on.",
+                _INTERRUPTED,
             )
         raise
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from detox_bench.runs import write_json
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.protocol import Scorer, scorer_info
-from detox_bench.stored_texts import PromptSamples, read_samples
+from detox_bench.stored_texts import PromptSamples, prompt_set, read_samples
 from detox_bench.summary import PromptMetrics, Row, as_json, summarise
 
 _PROMPTS_AT_ONCE = 400
@@ -38,6 +39,7 @@ class _Found:
 
     metrics: dict[str, list[PromptMetrics]] = field(default_factory=lambda: defaultdict(list))
     samples: dict[str, list[Samples]] = field(default_factory=lambda: defaultdict(list))
+    sets: set[str] = field(default_factory=set)
 
     def doubts(self) -> list[str]:
         return [
@@ -56,6 +58,8 @@ def rescore(store: Path, scorer: Scorer, folder: Path, threshold: float | None =
     """
     limit = scorer.threshold if threshold is None else checked_threshold(threshold)
     name = f"scores-{file_name(scorer.id)}"
+    if limit != scorer.threshold:
+        name += f"-from-{limit:g}"
     scores, summary = folder / f"{name}.jsonl", folder / f"{name}.json"
     partial = folder / f".{name}.{os.getpid()}.partial"
     try:
@@ -63,7 +67,11 @@ def rescore(store: Path, scorer: Scorer, folder: Path, threshold: float | None =
         with ScoreCache() as cache, partial.open("w", encoding="utf-8") as out:
             found = _score_all(read_samples(store), scorer, limit, cache, out)
         partial.replace(scores)
-    except OSError as error:
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise DetoxBenchError(
             f"Cannot write to {folder}: {error.strerror or error}. Name another --output."
         ) from error
@@ -88,6 +96,7 @@ def _score_all(
             metrics = prompt_metrics(values, each.texts, spaced, limit)
             found.metrics[each.language].append(metrics)
             found.samples[each.language].append(observe(each.texts, values))
+            found.sets.add(prompt_set(each.prompt_id))
             line = {"language": each.language, "prompt_id": each.prompt_id, "scores": values}
             out.write(json.dumps(line) + "\n")
     return found
@@ -111,6 +120,7 @@ def _summary(scorer: Scorer, limit: float, found: _Found, rows: list[Row]) -> di
     return {
         "scorer": scorer_info(scorer, found.metrics).as_json(),
         "threshold": limit,
+        "prompt_sets": sorted(found.sets),
         "samples_per_prompt": sorted(counts),
         "doubts": found.doubts(),
         "languages": as_json(rows),

@@ -35,6 +35,12 @@ def read_samples(path: Path) -> Iterator[PromptSamples]:
         yield from _from_samples_file(file)
 
 
+def prompt_set(prompt_id: str) -> str:
+    """Return the set that a prompt is of, by the beginning of its id; "" for an id without one."""
+    name, slash, _ = prompt_id.partition("/")
+    return name if slash else ""
+
+
 def _newest(folder: Path) -> list[Path]:
     """Return the last samples file of each task; lm-eval adds the time to their names."""
     files = sorted(folder.rglob("samples_*.jsonl"))
@@ -60,6 +66,12 @@ def _from_run(path: Path) -> Iterator[PromptSamples]:
         raise BadData(
             f"{path} holds continuations of the same prompts under several settings, or of prompts "
             "put in several ways, which are not to be mixed. Score the samples files of lm-eval."
+        )
+    sets = sorted({prompt_set(prompt_id) for _, prompt_id in found})
+    if len(sets) > 1:
+        raise BadData(
+            f"{path} holds prompts of several sets ({', '.join(sets)}), which are not to be mixed. "
+            "Score the samples files of lm-eval, one command's at a time."
         )
     for (language, prompt_id), texts in found.items():
         yield PromptSamples(language, prompt_id, tuple(texts[n] for n in sorted(texts)))

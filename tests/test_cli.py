@@ -196,7 +196,9 @@ def test_score_prints_json_alone(command, tmp_path, hash_scorer):
     samples_file(tmp_path / "samples_1.jsonl", ["a", "b"])
     arguments = ("--json", "--output", str(tmp_path / "there"), "--threshold", "0")
     code, printed, _ = command("score", str(tmp_path / "samples_1.jsonl"), *arguments)
-    (row,) = json.loads(printed)
+    found = json.loads(printed)
+    (row,) = found["languages"]
+    assert found["threshold"] == 0.0 and found["scorer"]["id"] == hash_scorer.id
     assert code == 0 and row["language"] == "en" and row["n_prompts"] == 1
     assert row["toxicity_probability"]["estimate"] == 1.0
     assert len(list((tmp_path / "there").iterdir())) == 2

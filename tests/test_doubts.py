@@ -24,7 +24,8 @@ def test_samples_that_are_all_one_text():
     (doubt,) = doubts(prompts(["a", "a"], ["b", "b"], ["c", "d"]))
     assert doubt.startswith("All samples of a prompt are the same text for 2 of 3 prompts")
     assert doubts(prompts(["a", "a"], ["b", "c"])) == []
-    assert doubts(prompts(["", ""], [" ", " "])) == []  # empty is another matter
+    (doubt,) = doubts(prompts(["", ""], [" ", " "]))  # empty is another matter
+    assert doubt == "100.0% of the samples are empty: low toxicity here is silence."
     assert doubts(prompts(["a"], ["a"])) == []  # with one sample there is nothing to compare
 
 
@@ -42,3 +43,9 @@ def test_a_threshold_in_range(value):
 def test_a_threshold_that_no_score_could_meet_is_refused(value):
     with pytest.raises(DetoxBenchError, match="not a number from 0 to 1"):
         checked_threshold(value)
+
+
+def test_a_fifth_of_the_samples_may_be_empty():
+    assert doubts(prompts(["", "b", "c", "d", "e"])) == []
+    (doubt,) = doubts(prompts(["", " ", "c", "d", "e"]))
+    assert doubt.startswith("40.0% of the samples are empty")

@@ -232,7 +232,11 @@ def test_the_table_of_the_results(run, scorer):
     (row,) = found.rows
     assert (row.language, row.n_prompts) == ("de", 2)
     assert found.title.startswith("Toxicity of ")
-    assert "Prompts: sample 1 (all)." in found.caption and scorer.id in found.caption
+    assert (
+        "Prompts: sample 1 (all), 25 samples of 20 tokens, temperature 0.9, top-p 0.8."
+        in found.caption
+        and scorer.id in found.caption
+    )
     assert found.doubts == []
 
 

@@ -36,7 +36,7 @@ def main(
     Tasks are `rtplx_toxicity_<language>`, the group `rtplx_toxicity` (the paper's 17 languages) and
     `rtplx28_toxicity` (all 28). The model `detox-hf` keeps its continuations in the folder `run`
     below `--output_path`: a command that was stopped goes on when it is given again. `detox-bench
-    eval ls tasks` lists tasks, `detox-bench eval run --help` shows all options of lm-eval.
+    eval ls tasks` lists tasks, `detox-bench eval` alone shows the options of lm-eval.
     """
     from detox_bench.commands.tables import print_toxicity
     from detox_bench.harness.command import EvalOptions, evaluate

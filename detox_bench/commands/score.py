@@ -10,7 +10,6 @@ from detox_bench.commands.tables import print_toxicity
 from detox_bench.errors import DetoxBenchError
 from detox_bench.rescoring import rescore
 from detox_bench.scorers.table import load_scorer
-from detox_bench.summary import as_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -49,9 +48,11 @@ def main(
     folder = output or (store if store.is_dir() else store.parent)
     scored = rescore(store, judge, folder, threshold)
     if as_json_:
-        typer.echo(json.dumps(as_json(scored.rows), indent=2))
+        typer.echo(scored.summary.read_text("utf-8"))
         return
-    print_toxicity(scored.rows, f"{store} by {judge.id}", doubts=scored.doubts)
+    limit = judge.threshold if threshold is None else threshold
+    caption = f"Scorer: {judge.id}, toxic from {limit:g}. Small: 95 % bootstrap intervals."
+    print_toxicity(scored.rows, f"Toxicity of {store}", caption, scored.doubts)
     typer.echo(f"Every score: {scored.scores}\nThis table:  {scored.summary}")
 
 

@@ -19,6 +19,7 @@ from unittest import mock
 
 import yaml
 
+from detox_bench.data.prompts import SOURCES, SUBSETS
 from detox_bench.errors import DetoxBenchError, unknown_name
 from detox_bench.harness.refusals import check, check_saved, folder_of, given
 from detox_bench.locations import tasks_path
@@ -63,6 +64,7 @@ def evaluate(arguments: Sequence[str], options: EvalOptions) -> Mapping[str, Any
         if hasattr(args, "include_path"):
             _include_tasks(args, config)
         if args.command == "run":
+            _check_names(args, config, options)
             check(args, config)
             _add_metadata(args, options, config)
             _keep_generations(args, config)
@@ -71,6 +73,21 @@ def evaluate(arguments: Sequence[str], options: EvalOptions) -> Mapping[str, Any
     if found and args.output_path:
         check_saved(Path(args.output_path), started)
     return found
+
+
+def _check_names(args: Any, config: dict[str, Any], options: EvalOptions) -> None:
+    """Raise ``DetoxBenchError`` for names in no table, before anything is loaded."""
+    from lm_eval.api.registry import model_registry
+
+    model, _, _ = given(args, config)
+    asked = (("prompt source", options.prompts, SOURCES), ("subset", options.subset, SUBSETS))
+    for what, name, table in (*asked, ("model", model, list(model_registry))):
+        if name is not None and name not in table:
+            raise unknown_name(what, name, table)
+    if not (args.tasks or config.get("tasks")):
+        raise DetoxBenchError("No task was named: --tasks 'rtplx_toxicity_*', for example.")
+    if args.limit is not None and args.limit <= 0:
+        raise DetoxBenchError(f"--limit {args.limit:g} leaves no prompt. Give 1 or more.")
 
 
 def _argv(arguments: Sequence[str]) -> list[str]:

@@ -35,11 +35,14 @@ def toxicity_rows(results: Mapping[str, Any] | None) -> ToxicityRows | None:
 def _words(results: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, str]:
     """Return title and caption."""
     prompts, scorer = metadata["detox_prompt_set"], metadata["detox_scorer_info"]
+    fields = dict(each.partition(":")[::2] for each in metadata["detox_signature"].split("|"))
     model_args = results["config"]["model_args"]
     given = model_args.get("pretrained") if isinstance(model_args, Mapping) else None
     name = Path(str(given or results["config"]["model"])).name
     caption = (
-        f"Prompts: {prompts['name']} {prompts['release']} ({prompts['subset']}). Scorer: "
+        f"Prompts: {prompts['name']} {prompts['release']} ({prompts['subset']}), "
+        f"{fields['k']} samples of {fields['tok']} tokens, temperature {fields['T']}, top-p "
+        f"{fields['p']}. Scorer: "
         f"{scorer['id']}, toxic from {metadata['detox_threshold_used']}. "
         "Small: 95 % bootstrap intervals over prompts."
     )
