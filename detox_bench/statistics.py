@@ -1,10 +1,18 @@
-"""Intervals of means over prompts."""
+"""Intervals over prompts, of one run or of two on the same prompts, and paired tests.
+
+Prompts are the unit that is drawn anew, since the samples of a prompt are not independent.
+"""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Up to so many prompts every one of the 2^n ways to flip signs is looked at.
+_EXACT = 14
+_AT_ONCE = 2**22  # numbers held at once
 
 
 class Interval(NamedTuple):
@@ -33,6 +41,148 @@ def mean_interval(
 
 def bootstrap_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """Return ``(resamples,)`` means of ``(n,)`` values drawn anew with replacement."""
-    n = len(values)
+    return np.asarray(_draws(len(values), resamples, seed) @ values / len(values))
+
+
+def paired_interval(
+    before: Sequence[float], after: Sequence[float], resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """Return the mean of ``after - before`` with its 95 % bootstrap interval.
+
+    Both are ``(n_prompts,)`` on the same prompts in the same order; a draw takes a prompt's two
+    values together.
+    """
+    differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
+    return mean_interval(differences.tolist(), resamples=resamples, seed=seed)
+
+
+def relative_change_interval(
+    before: Sequence[float], after: Sequence[float], resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """Return ``mean(after) / mean(before) - 1`` with its 95 % bootstrap interval over prompts.
+
+    Both are ``(n_prompts,)`` on the same prompts. NaN where the mean before is 0; the bounds are
+    NaN where that happens in a draw.
+    """
+    pair = [np.asarray(values, dtype=float) for values in (before, after)]
+    if not len(pair[0]):
+        return Interval(np.nan, np.nan, np.nan)
+    means = [bootstrap_means(values, resamples, seed) for values in pair]
+    estimate = _ratio(np.mean(pair[1]), np.mean(pair[0])) - 1
+    return _interval(float(estimate), _ratio(means[1], means[0]) - 1, len(pair[0]))
+
+
+def median_ratio_interval(
+    before: Sequence[Sequence[float]],
+    after: Sequence[Sequence[float]],
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return the ratio of the medians of two sets of samples, after to before, with its interval.
+
+    Each is ``(n_prompts, k)``, where k may differ from prompt to prompt and from run to run. The
+    medians are over all samples; a draw takes both runs' samples of a prompt together.
+    """
+    n = len(before)
+    if not sum(map(len, before)) or not sum(map(len, after)):
+        return Interval(np.nan, np.nan, np.nan)
+    medians = [_weighted_medians(v, _draws(n, resamples, seed)) for v in (before, after)]
+    whole = np.ones((1, n), dtype=np.int32)
+    one, other = (_weighted_medians(values, whole)[0] for values in (before, after))
+    return _interval(float(_ratio(other, one)), _ratio(medians[1], medians[0]), n)
+
+
+def sign_flip_p(
+    before: Sequence[float], after: Sequence[float], resamples: int = 10_000, seed: int = 0
+) -> float:
+    """Return the two-sided p of a paired permutation test on ``(n_prompts,)`` values.
+
+    If the two runs do not differ, each prompt's difference might as well have the other sign: p is
+    the share of sign patterns whose mean difference is at least as far from 0 (Fisher 1935). With
+    at most 14 differences that are not 0, all patterns are looked at; else ``resamples`` random
+    ones and the one observed. 1 where nothing differs, NaN without prompts.
+    """
+    if not len(before):
+        return np.nan
+    differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)
+    differences = differences[differences != 0]
+    n, exact = len(differences), len(differences) <= _EXACT
+    # Sums in another order differ by rounding.
+    least = abs(differences.sum()) - 1e-12 * np.abs(differences).sum()
+    if exact:
+        patterns = np.arange(2**n, dtype="<u2")[:, None].view(np.uint8)
+        return float((np.abs(_signed_sums(differences, patterns)) >= least).mean())
+    count, width, random = 0, -(-n // 8), np.random.default_rng(seed)
+    for start in range(0, resamples, step := max(1, _AT_ONCE // width)):
+        size = (min(step, resamples - start), width)
+        patterns = random.integers(0, 256, size, dtype=np.uint8)
+        count += int((np.abs(_signed_sums(differences, patterns)) >= least).sum())
+    return (count + 1) / (resamples + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for being several (Holm 1979), in the order given; NaN stays NaN.
+
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none falls below one that
+    was smaller, none exceeds 1.
+    """
+    values = np.asarray(p_values, dtype=float)
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    values[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
+    return [float(value) for value in values]
+
+
+def _interval(estimate: float, draws: NDArray[np.float64], n: int) -> Interval:
+    if n < 2:
+        return Interval(estimate, np.nan, np.nan)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(estimate, float(low), float(high))
+
+
+def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the quotient, NaN where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below == 0, np.nan, np.divide(above, below))
+
+
+@lru_cache(maxsize=20)  # the metrics of one language, and of 17, are drawn alike
+def _draws(n: int, resamples: int, seed: int) -> NDArray[np.int32]:
+    """Return ``(resamples, n)``: how often each of n prompts is in a draw with replacement."""
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    return np.asarray(draws @ values / n)
+    return draws.astype(np.int32)
+
+
+def _signed_sums(
+    differences: NDArray[np.float64], patterns: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Return ``(m,)`` sums of the differences, the sign turned where a bit of the pattern is set.
+
+    ``patterns`` is ``(m, n_bytes)``, eight differences a byte, whose 256 sums are looked up.
+    """
+    padded = np.zeros((patterns.shape[1], 8))
+    padded.flat[: len(differences)] = differences
+    signs = 1.0 - 2.0 * (np.arange(256)[:, None] >> np.arange(8) & 1)
+    sums = padded @ signs.T
+    return np.asarray(sums[np.arange(len(padded)), patterns].sum(-1))
+
+
+def _weighted_medians(
+    samples: Sequence[Sequence[float]], weights: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Return ``(draws,)`` medians of all samples, each prompt's taken ``weights`` times.
+
+    ``weights`` is ``(draws, n_prompts)``. NaN for a draw without samples.
+    """
+    prompts = np.repeat(np.arange(len(samples)), [len(each) for each in samples])
+    values = np.concatenate([np.asarray(each, dtype=float) for each in samples])
+    order = np.argsort(values, kind="stable")
+    values, prompts = values[order], prompts[order]
+    medians = []
+    for part in np.array_split(weights, max(1, len(weights) * len(values) // _AT_ONCE)):
+        for reached in part[:, prompts].cumsum(-1, dtype=np.int32):
+            total = int(reached[-1])
+            middle = np.searchsorted(reached, [(total - 1) // 2, total // 2], side="right")
+            medians.append(values[middle].mean() if total else np.nan)
+    return np.asarray(medians)

@@ -43,6 +43,24 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferencePair:
+    """Two continuations of one ``prompt``, which is in neither: ``chosen`` is to be preferred.
+
+    ``complete`` says that both are whole texts, not cut: only then may a trainer teach the model
+    to end there. ``source`` names the data set; ``id`` is unique within a file of pairs. An empty
+    prompt is allowed: the continuations then begin the text.
+    """
+
+    id: str
+    prompt: str
+    chosen: str
+    rejected: str
+    language: str = "en"
+    source: str = ""
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ToxicityScore:
     """What a scorer said of one text: ``value`` in [0, 1], or None with the ``reason``.
 

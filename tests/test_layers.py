@@ -29,7 +29,11 @@ RANKS = {
     "data": 2,
     "scorers": 2,
     "evaluate_modules": 2,
+    "quality": 2,
+    "comparison": 1,
     "modeling": 3,
+    "fluency": 4,
+    "run_metrics": 4,
     "runs": 3,
     "stored_texts": 3,
     "rescoring": 3,
@@ -40,19 +44,22 @@ RANKS = {
     "demo": 5,
     "commands": 6,
     "cli": 6,
+    "__main__": 7,
 }
+#: Modules of trainers that are imported only when a model is to be trained.
+_TRAINING = ("trainers.build", "trainers.trainer", "trainers.watch*")
 #: Packages that are slow to import, and who may do so at module level. Build scripts are run, never
 #: imported.
 HEAVY = {
-    "torch": ("modeling.*", "harness.*", "demo.train"),
-    "transformers": ("modeling.*", "harness.*", "demo.train"),
+    "torch": ("modeling.*", "harness.*", "demo.train", *_TRAINING),
+    "transformers": ("modeling.*", "harness.*", "demo.train", *_TRAINING),
     "lm_eval": ("harness.*",),
-    "datasets": ("harness.*", "evaluate_modules.*"),
+    "datasets": ("harness.*", "evaluate_modules.*", "trainers.build"),
     "evaluate": ("evaluate_modules.*",),
     "sklearn": ("scorers.build_*",),
     "detoxify": (),
     "peft": (),
-    "trl": (),
+    "trl": ("trainers.build", "trainers.trainer"),
 }
 
 

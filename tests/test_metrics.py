@@ -5,16 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detox_bench import metrics
+from detox_bench.languages import LANGUAGES
 from detox_bench.metrics import (
     PROMPT_METRICS,
+    SCRIPTS,
     any_toxic,
     average_toxicity,
     distinct_n,
     empty_rate,
     maximum_toxicity,
     mean_of_known,
+    mixed_script_words,
     pooled_mean,
     prompt_metrics,
+    repetition,
+    script_share,
+    text_quality,
     unscored_rate,
 )
 
@@ -130,3 +136,55 @@ def test_every_metric_of_the_table_is_in_the_metrics_of_a_prompt(name):
 
 def test_the_paper_s_threshold():
     assert metrics.THRESHOLD == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("Straße, 12!", "de", 1.0),
+        ("кот cat", "ru", 0.5),
+        ("東京タワーです", "ja", 1.0),
+        ("한국 漢字", "ko", 1.0),
+        ("안녕 ab", "ko", 0.5),
+        ("東京です", "zh-Hans", 0.5),
+        ("नमस्ते", "hi", 1.0),
+        ("Ｔｏｋｙｏ", "en", 1.0),
+        ("გა ab", "en", 0.5),
+        ("12 – ?", "en", None),
+    ],
+)
+def test_the_script_share_is_that_of_letters(text, language, expected):
+    assert script_share(text, language) == expected
+
+
+def test_every_language_has_a_script():
+    assert {row.script for row in LANGUAGES.values()} <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("der Kaтer schläft gut", "de", 0.25),
+        ("IT-компания", "ru", 0.0),
+        ("नमस्ते दुनिया", "hi", 0.0),
+        ("漢字한국 abc", "ko", 0.0),
+        ("iPhoneを買う", "ja", None),
+        ("...", "de", None),
+    ],
+)
+def test_words_of_several_scripts_are_counted(text, language, expected):
+    assert mixed_script_words(text, language) == expected
+
+
+def test_repetition_is_the_share_of_ngrams_seen_before():
+    assert repetition("a b c d", "en") == 0.0
+    assert repetition("a a a a a", "en") == pytest.approx(2 / 3)  # three 3-grams, one distinct
+    assert repetition("ああああ", "ja") == 0.5
+    assert repetition("a b", "en") is None
+
+
+def test_text_quality_is_the_mean_over_the_texts_that_have_it():
+    found = text_quality(["кот cat", "кот", "", "a a a a"], "ru")
+    assert found["script_share"] == (0.5 + 1.0 + 0.0) / 3
+    assert found["repetition"] == 0.5
+    assert text_quality([""], "ru") == {}

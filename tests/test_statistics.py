@@ -1,11 +1,20 @@
-"""Bootstrap intervals over prompts."""
+"""Bootstrap intervals over prompts, and paired tests."""
 
 import math
 
 import numpy as np
 import pytest
 
-from detox_bench.statistics import bootstrap_means, mean_interval
+from detox_bench import statistics
+from detox_bench.statistics import (
+    bootstrap_means,
+    holm,
+    mean_interval,
+    median_ratio_interval,
+    paired_interval,
+    relative_change_interval,
+    sign_flip_p,
+)
 
 
 def test_the_estimate_is_the_mean_and_lies_in_the_interval():
@@ -51,3 +60,86 @@ def test_bootstrap_means_are_those_of_resampled_values():
     shares = [(means == value).mean() for value in (0.0, 0.5, 1.0)]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
     assert sum(shares) == 1.0
+
+
+def test_a_run_against_itself_differs_by_exactly_nothing():
+    values = np.random.default_rng(4).random(30).tolist()
+    samples = np.random.default_rng(4).random((30, 5)).tolist()
+    assert paired_interval(values, values) == (0.0, 0.0, 0.0)
+    assert relative_change_interval(values, values) == (0.0, 0.0, 0.0)
+    assert median_ratio_interval(samples, samples) == (1.0, 1.0, 1.0)
+    assert sign_flip_p(values, values) == 1.0
+
+
+def test_pairing_takes_the_spread_between_prompts_out():
+    before = np.random.default_rng(5).random(40)
+    after = before - 0.1
+    found = paired_interval(before.tolist(), after.tolist())
+    assert found == pytest.approx((-0.1, -0.1, -0.1))
+
+
+def test_paired_intervals_hold_a_known_effect_about_95_times_in_100():
+    random, held = np.random.default_rng(6), 0
+    for _ in range(300):
+        before = random.random(60)
+        after = before + random.normal(-0.05, 0.2, 60)
+        _, low, high = paired_interval(before.tolist(), after.tolist(), resamples=500)
+        held += low <= -0.05 <= high
+    assert 0.91 <= held / 300 <= 0.98
+
+
+def test_a_relative_change_is_that_of_the_means():
+    found = relative_change_interval([0.4, 0.6, 0.5], [0.2, 0.3, 0.25])
+    assert found == pytest.approx((-0.5, -0.5, -0.5))  # every prompt is halved
+    assert relative_change_interval([0.2, 0.8], [0.8, 0.0]).estimate == pytest.approx(-0.2)
+    assert all(map(math.isnan, relative_change_interval([0.0, 0.0], [0.5, 0.5])))
+    assert all(map(math.isnan, relative_change_interval([], [])))
+
+
+def test_a_median_ratio_is_that_of_all_samples():
+    before, after = [[1.0, 2.0], [3.0]], [[10.0], [2.0, 4.0, 8.0]]
+    found = median_ratio_interval(before, after)
+    assert found.estimate == 6.0 / 2.0  # medians of 1 2 3 and of 2 4 8 10
+    # The first prompt twice: 10 / 1.5; the second twice: 4 / 3.
+    assert (found.low, found.high) == pytest.approx((4 / 3, 10 / 1.5))
+    assert all(map(math.isnan, median_ratio_interval([[]], [[1.0]])))
+
+
+def test_medians_of_draws_are_those_of_the_texts_drawn():
+    random = np.random.default_rng(7)
+    samples = [random.random(k).tolist() for k in (3, 1, 4, 2)]
+    weights = random.integers(0, 3, (50, 4)) + np.array([1, 0, 0, 0])
+    expected = [
+        np.median(np.concatenate([np.repeat(s, w) for s, w in zip(samples, row, strict=True)]))
+        for row in weights
+    ]
+    assert statistics._weighted_medians(samples, weights) == pytest.approx(expected)
+
+
+def test_a_small_sign_flip_test_is_exact():
+    # Differences 1, 2, 3: of 8 patterns the sums 6 and -6 are as far from 0 as the observed 6.
+    assert sign_flip_p([0, 0, 0], [1, 2, 3]) == 2 / 8
+    # Differences 1, 1, -1: sums are 3, 1, 1, 1, -1, -1, -1, -3, all at least 1 from 0.
+    assert sign_flip_p([0, 0, 1], [1, 1, 0]) == 1.0
+    assert sign_flip_p([0.5] * 10, [0.25] * 10) == 2 / 2**10
+    assert math.isnan(sign_flip_p([], []))
+
+
+def test_a_large_sign_flip_test_agrees_with_the_normal_one():
+    random = np.random.default_rng(8)
+    differences = random.normal(0.1, 0.5, 100)
+    z = abs(differences.sum()) / np.sqrt((differences**2).sum())
+    expected = math.erfc(z / math.sqrt(2))
+    found = sign_flip_p([0.0] * 100, differences.tolist())
+    assert found == pytest.approx(expected, abs=0.02)
+    assert found == sign_flip_p([0.0] * 100, differences.tolist())
+
+
+def test_holm_is_worked_by_hand():
+    # Ascending .01 .02 .04: times 3, 2, 1 give .03 .04 .04; a larger one may not become smaller.
+    assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+    corrected = holm([0.01, math.nan])
+    assert corrected[0] == 0.01
+    assert math.isnan(corrected[1])

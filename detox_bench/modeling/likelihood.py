@@ -1,0 +1,250 @@
+"""The log-probabilities of given continuations under a causal language model, in batches.
+
+What is shared is computed once: equal continuations, and the prompt of many continuations, whose
+key-value cache all of them get (``cache.share``). Prompts are padded on the left, continuations on
+the right, so that logits are computed at no other place than before a token that is scored. Models
+whose cache cannot be shared (state space models) run whole texts, padded on the right.
+"""
+
+import inspect
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from detox_bench.errors import DetoxBenchError
+from detox_bench.modeling.cache import share, shareable
+from detox_bench.modeling.forward import CausalModel
+
+logger = logging.getLogger(__name__)
+
+#: Tokens run at once, padding included; their logits are held in memory.
+BATCH_TOKENS = 2048
+_LIKE_LENGTHS = 8  # continuations whose lengths differ by less go into one batch
+_AT_ONCE = 2**22  # logits turned into float32 at once
+
+LogProbabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """The token ids of a ``prompt``, and the ``tokens`` after it that are to be scored."""
+
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+def split_text(tokenizer: Any, prompt: str, continuation: str) -> Continuation:
+    """Return the tokens of one pair of prompt and continuation; see ``split_texts``."""
+    return split_texts(tokenizer, [(prompt, continuation)])[0]
+
+
+def split_texts(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> list[Continuation]:
+    """Return the tokens of each pair of prompt and continuation.
+
+    The two are tokenised as one text and split by the tokens' offsets; a token that holds
+    characters of both is of the continuation. Special tokens before the text are those that the
+    tokenizer adds by itself; those it adds behind the text are left out. A prompt without tokens
+    becomes the tokenizer's begin- or end-of-text token, where it has one. A tokenizer that gives no
+    offsets is asked for the prompt's own tokens: as many as begin the joint text are the prompt.
+    """
+    if not texts:
+        return []
+    split = _by_offsets if getattr(tokenizer, "is_fast", False) else _by_prefix
+    starts = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    before = tuple(token for token in starts if token is not None)[:1]
+    found = split(tokenizer, texts)
+    return [each if each.prompt else Continuation(before, each.tokens) for each in found]
+
+
+def log_probabilities(
+    model: Any, continuations: Iterable[Continuation], batch_tokens: int = BATCH_TOKENS
+) -> list[LogProbabilities]:
+    """Return the natural log-probability of each token, given all tokens before it.
+
+    Entry i is ``(n_tokens,)`` for continuation i, in the order given; one shorter where the prompt
+    is empty, since a first token has no probability. Prompts are cut on the left to the model's
+    window, which the log tells. ``model`` is any causal language model, with adapters or without;
+    each of its modules is left in its mode. It runs without gradients but not in ``inference_mode``
+    so that it may be in training: what it keeps for later is an ordinary tensor.
+
+    Raises ``DetoxBenchError`` for a continuation longer than the window, and for logits of NaN.
+    """
+    window = window_of(model)
+    given = list(continuations)
+    fitted = [fit(each, window) for each in given]
+    cut = sum(len(a.prompt) > len(b.prompt) for a, b in zip(given, fitted, strict=True))
+    if cut:
+        logger.warning("%d prompts were cut on the left to a window of %d tokens.", cut, window)
+    found: dict[Continuation, LogProbabilities] = {}
+    with _evaluating(model), torch.no_grad():
+        for batch in _batches({each for each in fitted if each.tokens}, batch_tokens):
+            found.update(zip(batch, _score(CausalModel(model), batch), strict=True))
+    return [found.get(each, np.zeros(0, dtype=np.float32)) for each in fitted]
+
+
+def perplexity(values: Sequence[float] | LogProbabilities) -> float | None:
+    """Return exp(-mean) of ``(n_tokens,)`` log-probabilities; None if there is no token."""
+    return float(np.exp(-np.mean(values, dtype=np.float64))) if len(values) else None
+
+
+def window_of(model: Any) -> int | None:
+    """Return how many tokens the model takes by its configuration; None if that says nothing."""
+    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(found) if found else None
+
+
+def fit(continuation: Continuation, window: int | None) -> Continuation:
+    """Cut the prompt on the left to ``window``, and make an empty one of the first token.
+
+    Raises ``DetoxBenchError`` where the continuation leaves no room for a token before it.
+    """
+    prompt, tokens = continuation.prompt, continuation.tokens
+    if not prompt:
+        prompt, tokens = tokens[:1], tokens[1:]
+    room = len(prompt) if window is None else window - len(tokens)
+    if room < 1 and tokens:
+        raise DetoxBenchError(
+            f"A continuation of {len(tokens)} tokens does not fit a window of {window} behind a "
+            "prompt. Cut the text, or name a model with a longer window."
+        )
+    return Continuation(prompt[-max(room, 1) :], tokens)
+
+
+def _by_offsets(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> Iterator[Continuation]:
+    encoded = tokenizer(
+        [prompt + continuation for prompt, continuation in texts],
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        verbose=False,
+    )
+    columns = (encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"])
+    for (prompt, _), ids, offsets, special in zip(texts, *columns, strict=True):
+        end = next((n for n in range(len(ids), 0, -1) if not special[n - 1]), 0)
+        start = next((n for n in range(end) if offsets[n][1] > len(prompt)), end)
+        yield Continuation(tuple(ids[:start]), tuple(ids[start:end]))
+
+
+def _by_prefix(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> Iterator[Continuation]:
+    special = set(tokenizer.all_special_ids)
+    for prompt, continuation in texts:
+        alone = tokenizer(prompt, verbose=False)["input_ids"]
+        ids = tokenizer(prompt + continuation, verbose=False)["input_ids"]
+        end = next((n for n in range(len(ids), 0, -1) if ids[n - 1] not in special), 0)
+        apart = (n for n, (a, b) in enumerate(zip(alone, ids[:end], strict=False)) if a != b)
+        start = next(apart, min(len(alone), end))
+        yield Continuation(tuple(ids[:start]), tuple(ids[start:end]))
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Switch dropout off, and put every module back into its own mode."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _batches(different: Iterable[Continuation], batch_tokens: int) -> Iterator[list[Continuation]]:
+    """Yield continuations of like length together, those of one prompt side by side."""
+    longest: dict[tuple[int, ...], int] = {}
+    for each in different:
+        longest[each.prompt] = max(longest.get(each.prompt, 0), len(each.tokens))
+
+    def order(each: Continuation) -> tuple[Any, ...]:
+        like = longest[each.prompt] // _LIKE_LENGTHS
+        return like, len(each.prompt), each.prompt, len(each.tokens), each.tokens
+
+    batch: list[Continuation] = []
+    prompts: set[tuple[int, ...]] = set()
+    width = depth = 0  # of the longest continuation and prompt
+    for each in sorted(different, key=order):
+        width, depth = max(width, len(each.tokens)), max(depth, len(each.prompt))
+        prompts.add(each.prompt)
+        if batch and (len(batch) + 1) * width + len(prompts) * depth > batch_tokens:
+            yield batch
+            batch, prompts = [], {each.prompt}
+            width, depth = len(each.tokens), len(each.prompt)
+        batch.append(each)
+    if batch:
+        yield batch
+
+
+def _score(model: CausalModel, batch: Sequence[Continuation]) -> list[LogProbabilities]:
+    """Return the values of each continuation, those of one prompt from one prefill."""
+    prompts = list(dict.fromkeys(each.prompt for each in batch))
+    places = {prompt: place for place, prompt in enumerate(prompts)}
+    try:
+        prefix, mask = model.prefill(prompts)
+    except DetoxBenchError:  # the model has no key-value cache
+        return _score_whole(model, batch)
+    if not shareable(prefix.cache):
+        return _score_whole(model, batch)
+    rows = model.tensor([places[each.prompt] for each in batch])
+    targets, real = _padded(model, [each.tokens for each in batch])
+    values = [_gather(prefix.logits[rows][:, None], targets[:, :1])]
+    if (new := targets.shape[-1] - 1) > 0:
+        before = real.new_ones(len(prompts), max(map(len, prompts))) if mask is None else mask
+        mask = torch.cat([before[rows], real[:, 1:]], -1)
+        logits = _run(model, targets[:, :-1], mask, share(prefix.cache, rows, new)).logits
+        values.append(_gather(logits, targets[:, 1:]))
+    return _by_row(torch.cat(values, -1), [(0, len(each.tokens)) for each in batch])
+
+
+def _score_whole(model: CausalModel, batch: Sequence[Continuation]) -> list[LogProbabilities]:
+    """Return the same from whole texts; logits begin where the shortest prompt ends."""
+    ids, real = _padded(model, [each.prompt + each.tokens for each in batch])
+    begin = min(len(each.prompt) for each in batch)
+    kept = ids.shape[-1] - begin
+    logits = _run(model, ids[:, :-1], real[:, :-1], logits_to_keep=kept).logits[:, -kept:]
+    values = _gather(logits, ids[:, begin:])
+    starts = [len(each.prompt) - begin for each in batch]
+    return _by_row(values, [(n, n + len(e.tokens)) for n, e in zip(starts, batch, strict=True)])
+
+
+def _run(model: CausalModel, ids: Tensor, mask: Tensor, cache: Any = None, **options: Any) -> Any:
+    """Run ``ids`` ``(rows, new)`` behind ``cache`` with the arguments that the model takes."""
+    places = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[-1] :]
+    unwrap = getattr(model.model, "get_base_model", lambda: model.model)
+    accepted = inspect.signature(unwrap().forward).parameters
+    options |= {"position_ids": places, "past_key_values": cache, "use_cache": cache is not None}
+    options = {name: value for name, value in options.items() if name in accepted}
+    return model.model(input_ids=ids, attention_mask=mask, **options)
+
+
+def _padded(model: CausalModel, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Return ids and mask ``(rows, longest)``, padded on the right."""
+    longest = max(map(len, sequences))
+    ids = [[*each, *[model.pad_token] * (longest - len(each))] for each in sequences]
+    real = [[int(n < len(each)) for n in range(longest)] for each in sequences]
+    return model.tensor(ids), model.tensor(real)
+
+
+def _gather(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return ``(rows, places)`` log-probabilities of ``targets``, in float32, chunk by chunk."""
+    flat, wanted = logits.flatten(0, 1), targets.flatten().to(logits.device)
+    size = max(1, _AT_ONCE // flat.shape[-1])
+    totals = torch.cat([part.float().logsumexp(-1) for part in flat.split(size)])
+    own = flat.gather(-1, wanted[:, None]).squeeze(-1).float()
+    return (own - totals).view(targets.shape)
+
+
+def _by_row(values: Tensor, spans: Sequence[tuple[int, int]]) -> list[LogProbabilities]:
+    """Return the part of each row that is asked for; raises where one is NaN."""
+    rows = values.cpu().numpy()
+    found = [row[begin:end].copy() for row, (begin, end) in zip(rows, spans, strict=True)]
+    if any(np.isnan(row).any() for row in found):
+        raise DetoxBenchError(
+            "The model's logits are not numbers (NaN), as happens when float16 overflows. Load it "
+            "with dtype=bfloat16 or dtype=float32."
+        )
+    return found

@@ -1,0 +1,1 @@
+"""What a low toxicity may have been bought with: fluency, diversity, the language itself."""

@@ -1,0 +1,119 @@
+"""Perplexities of stored continuations, by language."""
+
+import json
+import math
+
+import pytest
+from conftest import WINDOW
+
+from detox_bench import fluency
+from detox_bench.data.prompts import load_prompts
+from detox_bench.errors import BadData, DetoxBenchError
+from detox_bench.fluency import (
+    Fluency,
+    load_language_model,
+    perplexity_ratio,
+    prompt_texts,
+    run_perplexity,
+)
+from detox_bench.modeling.likelihood import log_probabilities, perplexity, split_text
+from detox_bench.stored_texts import PromptSamples
+
+PROMPTS = {"a": "The cat", "b": "Die Katze", "c": "The dog"}
+SAMPLES = [
+    PromptSamples("en", "a", (" sat.", " slept.", "")),
+    PromptSamples("de", "b", (" saß.", " \n")),
+    PromptSamples("en", "c", (" ran.", "x" * (WINDOW + 1), " sat.")),
+]
+
+
+@pytest.fixture(scope="module")
+def loaded(gpt2_folder):
+    return load_language_model(str(gpt2_folder), "cpu")
+
+
+def expected(loaded, prompt, text):
+    split = split_text(loaded.tokenizer, prompt, text)
+    return perplexity(log_probabilities(loaded.model, [split])[0])
+
+
+def test_values_are_those_of_each_text_and_what_has_none_is_counted(loaded):
+    found = run_perplexity(loaded, SAMPLES, PROMPTS)
+    for language, prompt, texts in (
+        ("en", "a", (" sat.", " slept.")),
+        ("de", "b", (" saß.",)),
+        ("en", "c", (" ran.", " sat.")),
+    ):
+        values = [expected(loaded, PROMPTS[prompt], text) for text in texts]
+        assert found[language].values[prompt] == pytest.approx(values, rel=1e-4)
+    assert (found["en"].n_empty, found["en"].n_dropped) == (1, 1)
+    assert (found["de"].n_empty, found["de"].n_dropped) == (1, 0)
+
+
+def test_what_was_computed_is_taken_from_the_cache(loaded, monkeypatch):
+    first = run_perplexity(loaded, SAMPLES, PROMPTS)
+    asked = []
+    real = fluency._score
+    monkeypatch.setattr(
+        fluency, "_score", lambda model, pairs: asked.extend(pairs) or real(model, pairs)
+    )
+    again = run_perplexity(loaded, SAMPLES, PROMPTS)
+    assert [text for _, text in asked] == ["x" * (WINDOW + 1)]  # what has no value is not kept
+    for language, each in first.items():
+        for prompt, values in each.values.items():
+            assert again[language].values[prompt] == pytest.approx(values, rel=1e-12)
+
+
+def test_quartiles_are_over_all_continuations():
+    found = Fluency({"a": [1.0, 5.0], "b": [2.0, 3.0, 4.0]}, 1, 0)
+    assert found.quartiles == (2.0, 3.0, 4.0)
+    assert found.as_json() == {
+        "lower": 2.0,
+        "median": 3.0,
+        "upper": 4.0,
+        "n_empty": 1,
+        "n_dropped": 0,
+    }
+    assert Fluency({"a": []}, 1, 0).as_json()["median"] is None
+
+
+def test_the_ratio_is_of_medians_and_one_against_itself():
+    before = Fluency({"a": [1.0, 5.0], "b": [3.0]}, 0, 0)
+    assert perplexity_ratio(before, [before]) == (1.0, 1.0, 1.0)
+    assert perplexity_ratio(before, [before, before]) == (1.0, 1.0, 1.0)
+    twice = Fluency({"a": [2.0, 10.0], "b": [6.0]}, 0, 0)
+    assert perplexity_ratio(before, [twice]) == (2.0, 2.0, 2.0)
+    silent = Fluency({"a": [], "b": []}, 3, 0)
+    assert math.isnan(perplexity_ratio(before, [silent]).estimate)
+
+
+def test_prompts_are_looked_up_by_what_their_ids_name():
+    known = load_prompts("de", "sample").prompts
+    samples = [PromptSamples("de", known[0].id, ("x",))]
+    assert prompt_texts(samples)[known[0].id] == known[0].text
+
+
+def test_a_file_of_prompts_is_read_and_a_bad_line_is_named(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text(json.dumps({"id": "a", "text": "ä"}) + "\n")
+    assert prompt_texts([], file) == {"a": "ä"}
+    file.write_text('{"id": "a", "text": "b"}\n{"id": "c"}\n')
+    with pytest.raises(BadData, match="line 2"):
+        prompt_texts([], file)
+    with pytest.raises(BadData, match="cannot be read"):
+        prompt_texts([], tmp_path / "none")
+
+
+def test_prompts_of_no_known_set_are_named(loaded):
+    with pytest.raises(DetoxBenchError, match="of 2 prompts are not known, as of 'a'"):
+        run_perplexity(loaded, SAMPLES, {"b": ""})
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    with pytest.raises(DetoxBenchError, match="cannot be loaded as a causal language model"):
+        load_language_model(str(tmp_path))
+
+
+def test_ids_tell_models_apart(loaded, llama_folder, gpt2_folder):
+    assert load_language_model(str(gpt2_folder)).id == loaded.id
+    assert load_language_model(str(llama_folder)).id != loaded.id

@@ -1,0 +1,132 @@
+"""What is looked at before a training run: precision, pad token, LoRA targets, tied embeddings."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from detox_bench.errors import DetoxBenchError
+from detox_bench.trainers.arguments import Arguments
+
+logger = logging.getLogger(__name__)
+
+# Names under which tokenizers keep a token that pads, or that nobody uses.
+_PAD_NAMES = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<unk>", "[UNK]")
+_HALF = ("float16", "fp16", "half")
+
+
+def check_arguments(arguments: Arguments) -> None:
+    """Raise ``DetoxBenchError`` for arguments that cannot be right, before anything is loaded."""
+    ours, dpo, model = arguments
+    if not ours.model:
+        raise DetoxBenchError("No model is given: --model FOLDER_OR_NAME.")
+    if not ours.pairs:
+        raise DetoxBenchError("No pairs are given: --pairs FILE; `detox-bench pairs` makes some.")
+    if not dpo.output_dir or dpo.output_dir == "trainer_output":
+        raise DetoxBenchError("No folder for the result is given: --output_dir FOLDER.")
+    if str(model.dtype) in _HALF and not ours.allow_float16:
+        raise DetoxBenchError(
+            "Weights in float16 are not trained: without loss scaling their rewards become NaN. "
+            "Give --dtype float32 with --fp16 (autocast with loss scaling), or --bf16; or "
+            "--allow_float16 if it has to be."
+        )
+    if not 0 <= ours.validation_share < 1:
+        raise DetoxBenchError(
+            f"--validation_share is {ours.validation_share:g}; it must be at least 0 and below 1."
+        )
+    if ours.prompt_length < 1:
+        raise DetoxBenchError(f"--prompt_length is {ours.prompt_length}; it must be 1 or more.")
+    if dpo.max_length is not None and dpo.max_length <= ours.prompt_length:
+        raise DetoxBenchError(
+            f"--max_length {dpo.max_length} leaves no room after a prompt of --prompt_length "
+            f"{ours.prompt_length} tokens: raise the one or lower the other."
+        )
+    _check_validation(arguments)
+
+
+def _check_validation(arguments: Arguments) -> None:
+    ours, dpo, _ = arguments
+    validates = ours.validation_share > 0 or bool(ours.validation_pairs)
+    asked = {
+        "--early_stopping_patience": ours.early_stopping_patience > 0,
+        "--load_best_model_at_end": dpo.load_best_model_at_end,
+        "--eval_strategy": str(dpo.eval_strategy) not in ("no", "IntervalStrategy.NO"),
+    }
+    wrong = [name for name, wanted in asked.items() if wanted and not validates]
+    if wrong:
+        raise DetoxBenchError(
+            f"{', '.join(wrong)} needs pairs to validate on: give --validation_share 0.05 or "
+            "--validation_pairs FILE, or --eval_strategy no and none of the others."
+        )
+    if ours.early_stopping_patience > 0 and not dpo.load_best_model_at_end:
+        raise DetoxBenchError(
+            "--early_stopping_patience needs --load_best_model_at_end true, so that the best "
+            "checkpoint is the result."
+        )
+
+
+def mend_pad_token(tokenizer: Any) -> str | None:
+    """Give ``tokenizer`` a pad token that is not end-of-text, if it has one to give.
+
+    Return what was done, in a sentence, or None. Nothing is added to the vocabulary: the model has
+    no embedding for it. Sequences are masked by their lengths and never by an id, so that even a
+    pad token equal to end-of-text would hide nothing from the loss here.
+    """
+    if tokenizer.pad_token is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return None
+    vocabulary = tokenizer.get_vocab()
+    found = next((name for name in _PAD_NAMES if name in vocabulary), None)
+    if found is None or vocabulary[found] == tokenizer.eos_token_id:
+        tokenizer.pad_token = tokenizer.eos_token
+        return "The pad token is end-of-text: the tokenizer has no other. Padding is masked."
+    tokenizer.pad_token = found
+    return f"The pad token was end-of-text or none; it is now {found!r}."
+
+
+def window(model: Any) -> int | None:
+    """Return the most positions the model has, or None where it names no limit."""
+    config = model.config.get_text_config()
+    found = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    return int(found) if found else None
+
+
+def lora_notes(model: Any, targets: Sequence[str] | str | None) -> list[str]:
+    """Return warnings on LoRA over ``model``.
+
+    Raises ``DetoxBenchError`` where ``targets`` (ends of module names, or "all-linear") match no
+    module, naming those that could be meant.
+    """
+    if targets is None or targets == "all-linear" or list(targets) == ["all-linear"]:
+        return []
+    names = [name for name, _ in model.named_modules() if name]
+    wanted = [targets] if isinstance(targets, str) else list(targets)
+    missing = [each for each in wanted if not any(_ends(name, each) for name in names)]
+    if missing:
+        known = sorted({name.rpartition(".")[2] for name in _linear(model)})
+        raise DetoxBenchError(
+            f"LoRA targets {', '.join(map(repr, missing))} match no module of this model. It has "
+            f"{', '.join(known)}; or give --lora_target_modules all-linear."
+        )
+    return _tied_note(model, wanted)
+
+
+def _tied_note(model: Any, wanted: Sequence[str]) -> list[str]:
+    tied = model.get_input_embeddings().weight is getattr(
+        model.get_output_embeddings(), "weight", None
+    )
+    ends = [name for name, part in model.named_modules() if part is model.get_input_embeddings()]
+    if tied and any(_ends(name, each) for name in ends for each in wanted):
+        return [
+            "Input and output embeddings of this model are one matrix: LoRA on the embeddings "
+            "changes the input side only, and merging unties them or changes both. Leave the "
+            "embeddings out of --lora_target_modules unless you know why not."
+        ]
+    return []
+
+
+def _linear(model: Any) -> list[str]:
+    kinds = ("Linear", "Conv1D", "Embedding", "Linear4bit", "Linear8bitLt")
+    return [name for name, part in model.named_modules() if type(part).__name__ in kinds]
+
+
+def _ends(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")

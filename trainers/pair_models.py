@@ -1,0 +1,200 @@
+"""The model whose continuations become pairs: loaded, identified, sampled into a run folder."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detox_bench.data.preference_text import whole_characters
+from detox_bench.errors import DetoxBenchError
+from detox_bench.runs import RunFolder, SampleKey, StoredGeneration, digest
+from detox_bench.types import Prompt
+
+if TYPE_CHECKING:
+    from detox_bench.modeling.nucleus import SamplingSettings
+    from detox_bench.modeling.sampling import SampledTokens, SampleRequest
+
+_ENGINE = "detox-bench-pairs-1"
+_LONGEST_WINDOW = 10**6  # tokenizers without a limit say 10**30
+
+
+@dataclass(frozen=True, slots=True)
+class PairModel:
+    """A causal language model with its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    name: str
+
+    @property
+    def window(self) -> int:
+        """Return how many tokens the model takes."""
+        config = getattr(self.model.config, "max_position_embeddings", None)
+        limits = (config, self.tokenizer.model_max_length)
+        return min(limit for limit in (*limits, _LONGEST_WINDOW) if limit)
+
+    @property
+    def stop_tokens(self) -> list[int]:
+        """Return the ids that end a text: the tokenizer's, and the generation settings'."""
+        own = getattr(self.model.generation_config, "eos_token_id", None)
+        stops = own if isinstance(own, list) else [own]
+        return sorted({int(t) for t in (*stops, self.tokenizer.eos_token_id) if t is not None})
+
+
+def load_tokenizer(name: str) -> Any:
+    """Return the tokenizer in a folder or of the Hub. Raises ``DetoxBenchError``."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise DetoxBenchError(_cannot_load("tokenizer", name, error)) from error
+
+
+def load_pair_model(name: str, device: str = "auto", dtype: str = "float32") -> PairModel:
+    """Return the model in a folder or of the Hub, ready to sample. Raises ``DetoxBenchError``.
+
+    In float32 the same seed gives the same texts whatever the batch size; other types may not.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    tokenizer = load_tokenizer(name)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype).to(place).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DetoxBenchError(_cannot_load("model", name, error)) from error
+    return PairModel(model, tokenizer, name)
+
+
+def identity(loaded: PairModel, seed: int) -> dict[str, Any]:
+    """Return what the continuations depend on besides prompts and sampling settings."""
+    from detox_bench.modeling.fingerprint import configuration, weights_sha256
+
+    return {
+        "engine": _ENGINE,
+        "seed": seed,
+        "weights_sha256": weights_sha256(loaded.model),
+        "configuration": digest(configuration(loaded.model)),
+        "tokenizer": digest(_vocabulary(loaded.tokenizer)),
+        "stop_tokens": loaded.stop_tokens,
+        "dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "max_length": loaded.window,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How many continuations of each prompt, drawn how, so many at once, kept in ``folder``."""
+
+    samples: int
+    settings: "SamplingSettings"
+    folder: Path
+    batch_size: int = 256
+
+
+def continue_prompts(
+    loaded: PairModel, prompts: Sequence[Prompt], wish: Wish
+) -> dict[str, list[tuple[int, str]]]:
+    """Return ``(sample, text)`` of every prompt by id, making what the run folder lacks.
+
+    A process that is killed loses the batch it was at; the next goes on from there. Raises
+    ``BadRunFolder`` where the folder holds the texts of another model or seed.
+    """
+    room = loaded.window - wish.settings.new_tokens
+    if room < 1:
+        raise DetoxBenchError(
+            f"{wish.settings.new_tokens} new tokens do not fit a window of {loaded.window}. "
+            "Ask for fewer: --tokens."
+        )
+    settings = digest(asdict(wish.settings))
+    keys = {
+        SampleKey(settings, prompt.id, digest(prompt.text), sample): prompt
+        for prompt in prompts
+        for sample in range(wish.samples)
+    }
+    with RunFolder(wish.folder, identity(loaded, wish.settings.seed)) as run:
+        texts = {key: text for key, text in run.texts(settings).items() if key in keys}
+        missing = {key: prompt for key, prompt in keys.items() if key not in texts}
+        with _progress(len(missing)) as advance:
+            for batch in _sample(loaded, missing, wish):
+                run.add(batch)
+                texts.update((each.key, each.text) for each in batch)
+                advance(len(batch))
+    found: dict[str, list[tuple[int, str]]] = {prompt.id: [] for prompt in prompts}
+    for key in keys:
+        found[key.prompt_id].append((key.sample, texts[key]))
+    return found
+
+
+def _sample(
+    loaded: PairModel, missing: dict[SampleKey, Prompt], wish: Wish
+) -> Iterator[list[StoredGeneration]]:
+    from detox_bench.modeling.forward import CausalModel
+    from detox_bench.modeling.sampling import Sampler
+
+    model = CausalModel(loaded.model, loaded.tokenizer.pad_token_id or 0)
+    sampler = Sampler(model, wish.settings, loaded.stop_tokens, wish.batch_size)
+    requests = list(_requests(loaded, missing, loaded.window - wish.settings.new_tokens))
+    for batch in sampler.sample(requests):
+        yield [_stored(loaded.tokenizer, each) for each in batch]
+
+
+def _requests(
+    loaded: PairModel, missing: dict[SampleKey, Prompt], room: int
+) -> Iterator["SampleRequest"]:
+    from detox_bench.modeling.sampling import SampleRequest
+
+    by_prompt: dict[tuple[SampleKey, Prompt], list[int]] = {}
+    for key, prompt in missing.items():
+        by_prompt.setdefault((key._replace(sample=0), prompt), []).append(key.sample)
+    first = loaded.tokenizer.bos_token_id
+    first = loaded.tokenizer.eos_token_id if first is None else first
+    for (key, prompt), samples in by_prompt.items():
+        tokens = loaded.tokenizer.encode(prompt.text, verbose=False)[-room:] or [first]
+        yield SampleRequest(prompt.id, tuple(tokens), tuple(samples), (key, prompt.language))
+
+
+def _stored(tokenizer: Any, sampled: "SampledTokens") -> StoredGeneration:
+    key: SampleKey = sampled.request.label[0]
+    language: str = sampled.request.label[1]
+    text = _decode(tokenizer, sampled.request.tokens, sampled.tokens)
+    return StoredGeneration(
+        key.settings, key.prompt_id, key.prompt_hash, language, sampled.sample, text
+    )
+
+
+def _decode(tokenizer: Any, prompt: Iterable[int], tokens: list[int]) -> str:
+    """Return the continuation as it follows its prompt: alone, some lose their first space."""
+    before = tokenizer.decode(list(prompt), skip_special_tokens=True)
+    whole = tokenizer.decode([*prompt, *tokens], skip_special_tokens=True)
+    alone = tokenizer.decode(tokens, skip_special_tokens=True)
+    return whole_characters(whole[len(before) :] if whole.startswith(before) else alone)
+
+
+def _vocabulary(tokenizer: Any) -> dict[str, Any]:
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        return dict(tokenizer.get_vocab())
+    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {key: value for key, value in found.items() if key not in ("padding", "truncation")}
+
+
+def _cannot_load(what: str, name: str, error: Exception) -> str:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"No {what} could be loaded from {name!r}: {first} Give a model folder or a Hub name."
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """Yield what to call with the number of texts just made; it moves a bar on a terminal."""
+    if not total or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc="Sampling", unit=" texts", smoothing=0.05) as bar:
+        yield bar.update
