@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("bench_sampling", "bench_scoring", "bench_ngram")
+BENCHMARKS = ("bench_sampling", "bench_scoring", "bench_ngram", "bench_likelihood", "bench_dpo")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

@@ -3,7 +3,7 @@
     python -m benchmarks.transfer --model M --pairs DIR --output out/transfer curve
     python -m benchmarks.transfer --model M --pairs DIR --output out/transfer best
 
-``curve`` runs every row of ``SETTINGS`` with one seed, on the first 40 odd-Index prompts a
+``curve`` runs every row of ``SETTINGS`` with one seed, on the first 20 odd-Index prompts a
 language; ``best`` the setting named by ``--setting`` with seeds 0 to 2 and its control trained on
 shuffled labels, on ``--limit`` prompts. DIR holds the files that ``PAIRS`` names, made by
 ``detox-bench pairs`` (docs/dpo.md). What is there already is not made again.
@@ -21,7 +21,6 @@ from typing import Any
 TASKS = "rtplx_toxicity_*"
 PAIRS = {
     "onpolicy": "onpolicy_en.jsonl",
-    "onpolicy-m15": "onpolicy_en_m15.jsonl",
     "rtplx": "rtplx_en.jsonl",
     "paradetox": "paradetox_en.jsonl",
 }
@@ -29,28 +28,17 @@ _FULL = ["--recipe", "modern", "--use_peft", "false"]
 _COMMON = ["--max_length", "96", "--prompt_length", "64", "--save_strategy", "no"]
 _COMMON += ["--disable_tqdm", "true", "--logging_steps", "20", "--eval_steps", "50"]
 
+_MORE = ["--loss_weights", "1", "0.1", "--beta", "0.05"]
+
 #: Name: the files of pairs, and what differs from the recipe.
 SETTINGS: dict[str, tuple[tuple[str, ...], list[str]]] = {
-    "paper": (("onpolicy",), ["--recipe", "paper-full", "--warmup_steps", "20"]),
-    "paper-fast": (
+    "full-1e-4": (("onpolicy",), [*_FULL, *_MORE, "--learning_rate", "1e-4"]),
+    "full-3e-4": (("onpolicy",), [*_FULL, *_MORE, "--learning_rate", "3e-4"]),
+    "lora-1e-3": (("onpolicy",), [*_MORE, "--learning_rate", "1e-3"]),
+    "bias-1e-2": (
         ("onpolicy",),
-        ["--recipe", "paper-full", "--learning_rate", "5e-5", "--warmup_steps", "20"],
+        [*_FULL, *_MORE, "--learning_rate", "1e-2", "--train_only", "bias"],
     ),
-    "full-3e-5": (("onpolicy",), [*_FULL, "--learning_rate", "3e-5", "--num_train_epochs", "2"]),
-    "full-1e-4": (("onpolicy",), [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "2"]),
-    "full-3e-4": (("onpolicy",), [*_FULL, "--learning_rate", "3e-4", "--num_train_epochs", "2"]),
-    "lora-3e-4": (("onpolicy",), ["--learning_rate", "3e-4", "--num_train_epochs", "2"]),
-    "lora-1e-3": (("onpolicy",), ["--learning_rate", "1e-3", "--num_train_epochs", "2"]),
-    "no-sft": (
-        ("onpolicy",),
-        [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "2", "--loss_weights", "1", "0"],
-    ),
-    "beta-0.5": (
-        ("onpolicy",),
-        [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "2", "--beta", "0.5"],
-    ),
-    "rtplx": (("rtplx",), [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "3"]),
-    "paradetox": (("paradetox",), [*_FULL, "--learning_rate", "1e-4", "--max_steps", "150"]),
 }
 
 
@@ -58,7 +46,7 @@ def main() -> None:
     options = _options()
     if options.what == "curve":
         for name in options.setting or SETTINGS:
-            row = measure(options, name, seed=0, limit=40)
+            row = measure(options, name, seed=0, limit=20)
             print(name, json.dumps(row), flush=True)
         return
     for name in options.setting:
@@ -99,6 +87,7 @@ def compared(
     file = options.output / f"{label}-{limit}.json"
     if not file.exists():
         words = ["compare", str(base), *map(str, runs), "--perplexity-model", str(options.model)]
+        words += ["--common"]
         _call([*words, "--json", str(file)], file.with_suffix(".log"))
     (found,) = json.loads(file.read_text())["comparisons"]
     rows = {row["language"]: row for row in found["languages"]}

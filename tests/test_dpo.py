@@ -199,6 +199,12 @@ def test_a_folder_with_something_else_in_it_is_refused(command, tmp_path):
     assert (tmp_path / "out" / "thesis.tex").exists()
 
 
+def test_one_lora_target_is_the_end_of_a_name_as_several_are(command):
+    trainer = built([*command(*FULL), "--use_peft", "--lora_target_modules", "c_attn"])
+    adapted = {name for name, _ in trainer.model.named_parameters() if "lora_A" in name}
+    assert len(adapted) == 2 and all("c_attn" in name for name in adapted)
+
+
 def test_lora_is_merged_into_a_plain_model_that_says_the_same(command):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

@@ -22,9 +22,9 @@ from transformers import (
 
 from detox_bench.errors import BadData, DetoxBenchError, ScorerUnavailable, UnknownName
 from detox_bench.modeling.likelihood import Continuation, log_probabilities, perplexity
-from detox_bench.trainers import watch_display
 from detox_bench.trainers.watch import Watch, WatchOptions, logged, reason_to_stop, watch_training
 from detox_bench.trainers.watch_display import LiveTable, comparison, line
+from detox_bench.trainers.watch_file import WatchFile
 from detox_bench.trainers.watch_measure import _choose
 from detox_bench.trainers.watch_quiet import loaded_once, undisturbed, without_adapter
 from detox_bench.trainers.watch_records import LanguageReading, WatchRecord
@@ -300,8 +300,7 @@ def test_a_resumed_training_reads_step_0_and_drops_what_is_made_again(gpt2_folde
     with (tmp_path / "watch.jsonl").open("a") as out:
         out.write('{"step": 5, "lang')  # the process was killed here
     trainer = make_trainer(gpt2_folder, tmp_path, **saving)
-    scorer = HashScorer()
-    watch = watch_training(trainer, replace(SMALL, every=1), scorer=scorer)
+    watch = watch_training(trainer, replace(SMALL, every=1), scorer=HashScorer())
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     drop = {"seconds"}
     after = [{k: v for k, v in each.items() if k not in drop} for each in lines_of(tmp_path)]
@@ -309,16 +308,18 @@ def test_a_resumed_training_reads_step_0_and_drops_what_is_made_again(gpt2_folde
     assert [record.step for record in watch.records] == [0, 1, 2, 3, 4]
 
 
-def test_a_file_that_was_measured_otherwise_is_refused_on_resuming(gpt2_folder, tmp_path):
-    trainer = make_trainer(gpt2_folder, tmp_path)
-    watch = watch_training(trainer, SMALL, scorer=HashScorer())
-    trainer.train()
-    watch.file.settings["seed"] = 7
+def test_a_file_that_was_measured_otherwise_is_refused_on_resuming(tmp_path):
+    record = WatchRecord(0, {"en": reading()})
+    file = WatchFile(tmp_path / "watch.jsonl", {"scorer": "hash@1", "seed": 0})
+    file.add(record, record, 1.0)
+    assert file.begin(2) == [record]
     with pytest.raises(DetoxBenchError, match="measured with seed 0, now it is 7"):
-        watch.file.begin(2)
-    (tmp_path / "watch.jsonl").write_text("{\n{}\n")
+        WatchFile(file.path, {"scorer": "hash@1", "seed": 7}).begin(2)
+    assert lines_of(tmp_path)[0]["seed"] == 0  # it is as it was
+    file.path.write_text("{\n{}\n")
     with pytest.raises(BadData, match="line 1 is no JSON"):
-        watch.file.begin(2)
+        file.begin(2)
+    assert file.begin(0) == []
 
 
 def test_it_is_off_when_asked_never(gpt2_folder, tmp_path):
@@ -368,7 +369,6 @@ def test_a_terminal_gets_a_table_in_place_of_the_bar(gpt2_folder, tmp_path, monk
     console = Console(
         force_terminal=True, width=140, record=True, file=(tmp_path / "out").open("w")
     )
-    monkeypatch.setattr(watch_display, "display", lambda: LiveTable(console))
     monkeypatch.setattr("detox_bench.trainers.watch.display", lambda: LiveTable(console))
     trainer = make_trainer(gpt2_folder, tmp_path, disable_tqdm=False)
     watch_training(trainer, SMALL, scorer=HashScorer())

@@ -70,6 +70,11 @@ class DetoxArguments:
     early_stopping_patience: int = _asked(
         0, "Stop after this many evaluations without a better validation loss; 0 for never."
     )
+    train_only: str | None = _asked(
+        None,
+        "Train only the parameters whose name this regular expression finds, e.g. `bias` (BitFit, "
+        "arXiv 2106.10199): what cannot tell languages apart acts on all of them.",
+    )
     merge: bool = _asked(False, "After LoRA, also write the whole model to OUTPUT_DIR/merged.")
     allow_float16: bool = _asked(
         False, "Train weights that are float16 themselves. They overflow: the rewards become NaN."

@@ -8,6 +8,7 @@ from transformers.pytorch_utils import Conv1D
 from trl import get_peft_config
 
 from detox_bench.trainers.arguments import Arguments
+from detox_bench.trainers.checks import names_modules
 from detox_bench.trainers.preparation import (
     LoadedModel,
     PreparedPairs,
@@ -58,8 +59,12 @@ def _settle(dpo: Any, pairs: PreparedPairs) -> None:
 def _adapter(asked: Any, model: Any) -> Any:
     """Return TRL's configuration of LoRA, told where weights lie transposed (GPT-2)."""
     config = get_peft_config(asked)
-    if config is not None:
-        config.fan_in_fan_out = any(isinstance(part, Conv1D) for part in model.modules())
+    if config is None:
+        return None
+    config.fan_in_fan_out = any(isinstance(part, Conv1D) for part in model.modules())
+    targets = asked.lora_target_modules
+    if isinstance(targets, str) and names_modules(model, targets):
+        config.target_modules = {targets}  # TRL makes one name a text, which PEFT takes for a regex
     return config
 
 

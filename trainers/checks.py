@@ -1,6 +1,7 @@
 """What is looked at before a training run: precision, pad token, LoRA targets, tied embeddings."""
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,11 @@ def check_arguments(arguments: Arguments) -> None:
             "Weights in float16 are not trained: without loss scaling their rewards become NaN. "
             "Give --dtype float32 with --fp16 (autocast with loss scaling), or --bf16; or "
             "--allow_float16 if it has to be."
+        )
+    if ours.train_only and model.use_peft:
+        raise DetoxBenchError(
+            "--train_only chooses among the model's own parameters and --use_peft adds others: "
+            "give --use_peft false, or choose by --lora_target_modules."
         )
     if not 0 <= ours.validation_share < 1:
         raise DetoxBenchError(
@@ -82,6 +88,30 @@ def mend_pad_token(tokenizer: Any) -> str | None:
     return f"The pad token was end-of-text or none; it is now {found!r}."
 
 
+def freeze_others(model: Any, pattern: str) -> str:
+    """Freeze the parameters whose name ``pattern`` does not find; return how many are left.
+
+    Raises ``DetoxBenchError`` for a pattern that is none, or finds nothing.
+    """
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise DetoxBenchError(
+            f"--train_only {pattern!r} is no regular expression: {error}."
+        ) from error
+    names = [name for name, _ in model.named_parameters()]
+    if not any(wanted.search(name) for name in names):
+        raise DetoxBenchError(
+            f"--train_only {pattern!r} finds no parameter of this model. They are named like "
+            f"{', '.join(names[:3])}."
+        )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(bool(wanted.search(name)))
+    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    total = sum(each.numel() for each in model.parameters())
+    return f"{trained:,} of {total:,} parameters are trained."
+
+
 def window(model: Any) -> int | None:
     """Return the most positions the model has, or None where it names no limit."""
     config = model.config.get_text_config()
@@ -97,9 +127,8 @@ def lora_notes(model: Any, targets: Sequence[str] | str | None) -> list[str]:
     """
     if targets is None or targets == "all-linear" or list(targets) == ["all-linear"]:
         return []
-    names = [name for name, _ in model.named_modules() if name]
     wanted = [targets] if isinstance(targets, str) else list(targets)
-    missing = [each for each in wanted if not any(_ends(name, each) for name in names)]
+    missing = [each for each in wanted if not names_modules(model, each)]
     if missing:
         known = sorted({name.rpartition(".")[2] for name in _linear(model)})
         raise DetoxBenchError(
@@ -107,6 +136,11 @@ def lora_notes(model: Any, targets: Sequence[str] | str | None) -> list[str]:
             f"{', '.join(known)}; or give --lora_target_modules all-linear."
         )
     return _tied_note(model, wanted)
+
+
+def names_modules(model: Any, target: str) -> bool:
+    """Return whether ``target`` is the end of a module's name."""
+    return any(_ends(name, target) for name, _ in model.named_modules())
 
 
 def _tied_note(model: Any, wanted: Sequence[str]) -> list[str]:

@@ -42,7 +42,13 @@ _DECIDING_LORA = (
     *("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora"),
     *("use_dora", "lora_modules_to_save", "load_in_4bit", "load_in_8bit", "dtype"),
 )
-_DECIDING_OURS = ("prompt_length", "prompt_keep", "append_eos", "early_stopping_patience")
+_DECIDING_OURS = (
+    "prompt_length",
+    "prompt_keep",
+    "append_eos",
+    "early_stopping_patience",
+    "train_only",
+)
 
 
 class Trained(NamedTuple):

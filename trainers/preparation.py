@@ -13,7 +13,7 @@ from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.modeling.fingerprint import weights_sha256
 from detox_bench.scorers.cache import cache_path
 from detox_bench.trainers.arguments import Arguments, DetoxArguments
-from detox_bench.trainers.checks import lora_notes, mend_pad_token, window
+from detox_bench.trainers.checks import freeze_others, lora_notes, mend_pad_token, window
 from detox_bench.trainers.pair_overlap import Overlap, overlap
 from detox_bench.trainers.reference import ReferenceCache
 from detox_bench.trainers.tokens import Cutting, TokenPairs, tokenise
@@ -64,6 +64,8 @@ def load_model(arguments: Arguments) -> LoadedModel:
         tokenizer = AutoTokenizer.from_pretrained(arguments.ours.model, **_where(arguments))
     model = base_model(arguments, quantization)
     notes = [note, mend_pad_token(tokenizer)]
+    if arguments.ours.train_only:
+        notes.append(freeze_others(model, arguments.ours.train_only))
     if asked.use_peft:
         notes += lora_notes(model, asked.lora_target_modules)
     weights = weights_sha256(model)

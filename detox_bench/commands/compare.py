@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from detox_bench.commands.comparison_table import Found, print_comparison
 from detox_bench.comparison import (
-    HEADLINE,
     OTHERS,
     SOURCE,
-    Change,
     ComparisonRow,
     as_json,
     compare,
@@ -24,13 +19,12 @@ from detox_bench.comparison import (
 )
 from detox_bench.doubts import checked_threshold
 from detox_bench.errors import DetoxBenchError
-from detox_bench.languages import LANGUAGES
 from detox_bench.run_metrics import MeasuredRun, measure_run
 from detox_bench.runs import write_json
 from detox_bench.scorers.protocol import scorer_info
 from detox_bench.scorers.table import load_scorer
 from detox_bench.statistics import Interval
-from detox_bench.summary import COLUMNS, MEAN
+from detox_bench.summary import MEAN
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -39,17 +33,24 @@ _EXAMPLES = (
     "`detox-bench compare out/run/base out/run/dpo --perplexity-model ./base`\n\n"
     "`detox-bench compare out/run/base dpo-0/run/m dpo-1/run/m dpo-2/run/m --json changes.json`"
 )
-_WIDTH = 150
 
 
-class _Found(NamedTuple):
-    """A comparison of the base with one run or several seeds, and perplexities where asked for."""
+class Asked(NamedTuple):
+    """How to compare; the fields are the options of the command."""
 
-    names: list[str]
-    rows: list[ComparisonRow]
-    fluency: Mapping[str, Any]
-    ratios: Mapping[str, Interval]
-    doubts: list[str]
+    perplexity_model: str | None = None
+    scorer: str = "ngram"
+    threshold: float | None = None
+    common: bool = False
+    prompts: Path | None = None
+
+
+class Comparisons(NamedTuple):
+    """One comparison a group of runs, the caption of their tables, and the settings as JSON."""
+
+    found: list[Found]
+    caption: str
+    settings: Mapping[str, Any]
 
 
 @app.command(epilog=_EXAMPLES)
@@ -81,25 +82,39 @@ def main(
     ] = None,
 ) -> None:
     """Compare a model with its base on the same prompts, language by language."""
-    judge = load_scorer(scorer)
-    limit = judge.threshold if threshold is None else checked_threshold(threshold)
-    before, *after = [measure_run(store, judge, limit) for store in (base, *runs)]
-    fluency = _fluency(perplexity_model, [before, *after], prompts)
-    groups = [[n] for n in range(len(runs))] if separately else [list(range(len(runs)))]
-    found = []
-    for group in groups:
-        rows = compare([before.metrics], [after[n].metrics for n in group], common)
-        perplexities = [fluency[0], *(fluency[n + 1] for n in group)] if fluency else []
-        doubts = [*before.doubts, *(doubt for n in group for doubt in after[n].doubts)]
-        names = [str(runs[n]) for n in group]
-        found.append(_with_fluency(names, rows, perplexities, doubts))
-    for each in found:
-        _print(str(base), each, f"Scorer: {judge.id}, toxic from {limit:g}.")
+    asked = Asked(perplexity_model, scorer, threshold, common, prompts)
+    groups = [[run] for run in runs] if separately else [runs]
+    comparisons = compare_stores(base, groups, asked)
+    for each in comparisons.found:
+        print_comparison(str(base), each, comparisons.caption)
     if json_file is not None:
-        info = scorer_info(judge, before.metrics).as_json()
-        settings = {"base": str(base), "scorer": info, "threshold": limit}
-        settings["perplexity_model"] = perplexity_model
-        write_json(json_file, settings | {"comparisons": [_as_json(each) for each in found]})
+        found = [_as_json(each) for each in comparisons.found]
+        write_json(json_file, dict(comparisons.settings) | {"comparisons": found})
+
+
+def compare_stores(base: Path, groups: Sequence[Sequence[Path]], asked: Asked) -> Comparisons:
+    """Score and compare stored continuations; the runs of a group are seeds of one setting."""
+    judge = load_scorer(asked.scorer)
+    limit = judge.threshold if asked.threshold is None else checked_threshold(asked.threshold)
+    before = measure_run(base, judge, limit)
+    after = [[measure_run(run, judge, limit) for run in group] for group in groups]
+    fluency = iter(
+        _fluency(asked.perplexity_model, [before, *(r for g in after for r in g)], asked.prompts)
+    )
+    first = next(fluency, None)
+    found = []
+    for group, runs in zip(groups, after, strict=True):
+        rows = compare([before.metrics], [run.metrics for run in runs], asked.common)
+        perplexities = [first, *(next(fluency) for _ in runs)] if first else []
+        doubts = [*before.doubts, *(doubt for run in runs for doubt in run.doubts)]
+        found.append(_with_fluency([str(run) for run in group], rows, perplexities, doubts))
+    settings = {
+        "base": str(base),
+        "scorer": scorer_info(judge, before.metrics).as_json(),
+        "threshold": limit,
+        "perplexity_model": asked.perplexity_model,
+    }
+    return Comparisons(found, f"Scorer: {judge.id}, toxic from {limit:g}.", settings)
 
 
 def _fluency(
@@ -122,10 +137,10 @@ def _with_fluency(
     rows: list[ComparisonRow],
     perplexities: Sequence[Mapping[str, Any]],
     doubts: list[str],
-) -> _Found:
+) -> Found:
     """Add the ratio of median perplexities of each language, and its geometric means."""
     if not perplexities:
-        return _Found(names, rows, {}, {}, doubts)
+        return Found(names, rows, {}, {}, doubts)
     from detox_bench.fluency import perplexity_ratio
 
     before, *after = perplexities
@@ -142,7 +157,7 @@ def _with_fluency(
         }
         for code in codes
     }
-    return _Found(names, rows, fluency, ratios, doubts)
+    return Found(names, rows, fluency, ratios, doubts)
 
 
 def _geometric_mean(ratios: Sequence[Interval]) -> Interval:
@@ -151,80 +166,7 @@ def _geometric_mean(ratios: Sequence[Interval]) -> Interval:
     return Interval(mean, math.nan, math.nan)
 
 
-def _print(base: str, found: _Found, caption: str) -> None:
-    console = Console(width=None if Console().is_terminal else _WIDTH)
-    console.print(_table(base, found, caption), soft_wrap=False)
-    count = verdict(found.rows)
-    headline = ", ".join(COLUMNS[name] for name in HEADLINE)
-    console.print(
-        f"{count.lower} of {count.languages} other languages below zero in all three ({headline}).",
-        highlight=False,
-    )
-    if line := _seeds(found):
-        console.print(line, highlight=False)
-    for doubt in dict.fromkeys(found.doubts):
-        console.print(f"[yellow]Doubtful:[/yellow] {escape(doubt)}")
-
-
-def _table(base: str, found: _Found, caption: str) -> Table:
-    caption += " Difference with its paired 95 % interval over prompts, * where that is below zero."
-    title = f"{base} → {', '.join(found.names)}"
-    table = Table(title=escape(title), caption=caption, box=box.SIMPLE_HEAD, caption_justify="left")
-    table.add_column("language")
-    table.add_column("prompts", justify="right")
-    for name in [*(COLUMNS[name] for name in HEADLINE), "perplexity ×", "empty", "script"]:
-        if found.ratios or name != "perplexity ×":
-            table.add_column(name, justify="right")
-    for row in found.rows:
-        if row.language == MEAN:
-            table.add_section()
-        cells = [_difference(row.changes.get(name)) for name in HEADLINE]
-        cells += [_ratio(found.ratios.get(row.language))] if found.ratios else []
-        cells += [_levels(row.changes.get(name)) for name in ("empty_rate", "script_share")]
-        table.add_row(_name(row.language), str(row.n_prompts), *cells)
-    return table
-
-
-def _seeds(found: _Found) -> str:
-    """Return how far several runs are apart, in words."""
-    if len(found.names) < 2:
-        return ""
-    row = next((row for row in found.rows if row.language == OTHERS), found.rows[-1])
-    by_run = {name: row.changes[name].by_run for name in HEADLINE if name in row.changes}
-    spans = [f"{COLUMNS[n]} {min(of):+.3f} to {max(of):+.3f}" for n, of in by_run.items()]
-    count = len(found.names)
-    where = _name(row.language)
-    return f"{count} runs averaged prompt by prompt; apart in {where}: {', '.join(spans)}."
-
-
-def _difference(change: Change | None) -> str:
-    if change is None:
-        return "–"
-    estimate, low, high = change.difference
-    bounds = "" if math.isnan(low) else f" {low:+.3f} to {high:+.3f}"
-    star = "*" if change.lower else " "
-    levels = f"{change.base:.3f} → {change.other:.3f} "
-    return f"{levels}\n{estimate:+.3f}[dim]{bounds}[/dim]{star}"
-
-
-def _ratio(ratio: Interval | None) -> str:
-    if ratio is None or math.isnan(ratio.estimate):
-        return "–"
-    bounds = "" if math.isnan(ratio.low) else f"\n[dim]{ratio.low:.2f} to {ratio.high:.2f}[/dim]"
-    return f"{ratio.estimate:.2f}{bounds}"
-
-
-def _levels(change: Change | None) -> str:
-    return "–" if change is None else f"{change.base:.3f}\n{change.other:.3f}"
-
-
-def _name(code: str) -> str:
-    row = LANGUAGES.get(code)
-    names = {OTHERS: f"mean but {SOURCE}"}
-    return f"{code} {row.name.split(',')[0].split(' (')[0]}" if row else names.get(code, code)
-
-
-def _as_json(found: _Found) -> dict[str, Any]:
+def _as_json(found: Found) -> dict[str, Any]:
     return {
         "runs": found.names,
         "languages": as_json(found.rows),
