@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 TASKS = "rtplx_toxicity_*"
 PAIRS = {
@@ -24,20 +24,45 @@ PAIRS = {
     "rtplx": "rtplx_en.jsonl",
     "paradetox": "paradetox_en.jsonl",
 }
-_FULL = ["--recipe", "modern", "--use_peft", "false"]
+_SHOWN = ("emt", "toxicity_probability", "average_toxicity", "empty_rate", "language_share")
 _COMMON = ["--max_length", "96", "--prompt_length", "64", "--save_strategy", "no"]
 _COMMON += ["--disable_tqdm", "true", "--logging_steps", "20", "--eval_steps", "50"]
+_FULL = ["--use_peft", "false", "--loss_weights", "1", "0.1", "--beta", "0.05"]
+_LOSS = ["--loss_weights", "1", "0.1", "--beta", "0.05"]
+_PAPER = ["--recipe", "paper-full", "--warmup_steps", "20", "--num_train_epochs", "1"]
+_EARLY = [*_FULL, "--train_only", r"h\.[01]\."]
 
-_MORE = ["--loss_weights", "1", "0.1", "--beta", "0.05"]
 
-#: Name: the files of pairs, and what differs from the recipe.
-SETTINGS: dict[str, tuple[tuple[str, ...], list[str]]] = {
-    "full-1e-4": (("onpolicy",), [*_FULL, *_MORE, "--learning_rate", "1e-4"]),
-    "full-3e-4": (("onpolicy",), [*_FULL, *_MORE, "--learning_rate", "3e-4"]),
-    "lora-1e-3": (("onpolicy",), [*_MORE, "--learning_rate", "1e-3"]),
-    "bias-1e-2": (
-        ("onpolicy",),
-        [*_FULL, *_MORE, "--learning_rate", "1e-2", "--train_only", "bias"],
+class Setting(NamedTuple):
+    """The file of pairs, and what differs from the recipe `modern`."""
+
+    pairs: str
+    arguments: list[str]
+
+
+#: The curve: rate, part of the model, loss and pairs, one at a time.
+SETTINGS: dict[str, Setting] = {
+    "paper-1e-5": Setting("onpolicy", _PAPER),
+    "paper-5e-5": Setting("onpolicy", [*_PAPER, "--learning_rate", "5e-5"]),
+    "full-1e-4": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-4"]),
+    "full-3e-4": Setting("onpolicy", [*_FULL, "--learning_rate", "3e-4"]),
+    "full-no-sft": Setting(
+        "onpolicy", [*_FULL, "--learning_rate", "1e-4", "--loss_weights", "1", "0"]
+    ),
+    "full-sft-1": Setting(
+        "onpolicy", [*_FULL, "--learning_rate", "1e-4", "--loss_weights", "1", "1"]
+    ),
+    "full-beta-0.3": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-4", "--beta", "0.3"]),
+    "lora-1e-3": Setting("onpolicy", [*_LOSS, "--learning_rate", "1e-3"]),
+    "bias-1e-2": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-2", "--train_only", "bias"]),
+    "early-2e-4": Setting("onpolicy", [*_EARLY, "--learning_rate", "2e-4"]),
+    "early-5e-4": Setting("onpolicy", [*_EARLY, "--learning_rate", "5e-4"]),
+    "late-5e-4": Setting(
+        "onpolicy", [*_FULL, "--learning_rate", "5e-4", "--train_only", r"h\.[45]\."]
+    ),
+    "rtplx-1e-4": Setting("rtplx", [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "3"]),
+    "paradetox-1e-4": Setting(
+        "paradetox", [*_FULL, "--learning_rate", "1e-4", "--max_steps", "170"]
     ),
 }
 
@@ -69,10 +94,11 @@ def evaluated(
     label = f"{name}-shuffled" if shuffle else f"{name}-{seed}"
     trained = options.output / "models" / label
     if not (trained / "model.safetensors").exists() and not (trained / "merged").exists():
-        files, more = SETTINGS[name]
-        pairs = [_pairs(options, each, shuffle) for each in files]
-        words = ["train-dpo", "--model", str(options.model), "--pairs", *map(str, pairs)]
-        words += ["--output_dir", str(trained), "--seed", str(seed), *_COMMON, *more]
+        setting = SETTINGS[name]
+        pairs = _pairs(options, setting.pairs, shuffle)
+        words = ["train-dpo", "--model", str(options.model), "--pairs", str(pairs)]
+        words += ["--output_dir", str(trained), "--seed", str(seed)]
+        words += [*_COMMON, *setting.arguments]
         words += ["--load_best_model_at_end", "false", "--early_stopping_patience", "0", "--merge"]
         _call([*words, "--max_dropped", "0.5"], trained.with_suffix(".log"))
     merged = trained / "merged"
@@ -93,12 +119,11 @@ def compared(
     rows = {row["language"]: row for row in found["languages"]}
     return {
         **{
-            name: [round(rows["others"][name]["base"], 3), round(rows["others"][name]["other"], 3)]
-            for name in ("emt", "toxicity_probability", "average_toxicity", "empty_rate")
+            name: [round(rows["others"][name][when], 3) for when in ("base", "other")]
+            for name in _SHOWN
         },
         "english": round(rows["en"]["average_toxicity"]["other"], 3),
         "perplexity_ratio": round(found["perplexity_ratio"]["others"]["estimate"], 3),
-        "script_share": [round(rows["others"]["script_share"][k], 3) for k in ("base", "other")],
         "lower_in": found["verdict"]["lower"],
     }
 

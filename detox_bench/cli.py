@@ -76,7 +76,8 @@ def main() -> None:
     except SystemExit as stopped:
         if stopped.code == _INTERRUPTED:
             _stop(
-                "Stopped. With --model detox-hf and --output_path the same command goes on.",
+                "Stopped. The same command goes on where it was (eval: with --model detox-hf and "
+                "--output_path; train-dpo: from its last checkpoint).",
                 _INTERRUPTED,
             )
         raise

@@ -10,6 +10,7 @@ from detox_bench.comparison import Run, measure
 from detox_bench.doubts import doubts, observe
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import language as language_row
+from detox_bench.quality.language_id import language_fidelity
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.protocol import Scorer
@@ -41,13 +42,19 @@ def measure_run(store: Path, scorer: Scorer, threshold: float) -> MeasuredRun:
             scores = list(_score(prompts, code, scorer, cache))
             pairs = list(zip(prompts, scores, strict=True))
             metrics[code] = {
-                each.prompt_id: measure(each.texts, values, code, threshold)
+                each.prompt_id: {**measure(each.texts, values, code, threshold), **_fidelity(each)}
                 for each, values in pairs
             }
             observed = [observe(each.texts, values) for each, values in pairs]
             found += [f"{store}, {code}: {doubt}" for doubt in doubts(observed)]
     samples = [each for prompts in by_language.values() for each in prompts]
     return MeasuredRun(samples, metrics, found)
+
+
+def _fidelity(samples: PromptSamples) -> dict[str, float]:
+    """Return the share of the non-empty continuations in the language of the prompt."""
+    share = language_fidelity(samples.texts, samples.language).share
+    return {} if share is None else {"language_share": share}
 
 
 def _score(

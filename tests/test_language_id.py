@@ -1,10 +1,8 @@
 """Language identification of short texts: scripts, thresholds, and the count a report shows."""
 
-import sys
-
 import pytest
 
-from detox_bench.errors import MissingExtra, UnknownName
+from detox_bench.errors import UnknownName
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
 from detox_bench.quality import language_id
 from detox_bench.quality.language_id import identify, language_fidelity, script_of
@@ -106,12 +104,3 @@ def test_chinese_of_either_kind_is_right():
     assert language_fidelity([TEXTS["zh-Hans"]], "zh-Hant").right == 1
     assert language_fidelity([TEXTS["zh-Hans"]], "zh-hans").right == 1
     assert language_fidelity([TEXTS["ja"]], "zh-Hans").right == 0
-
-
-def test_a_missing_library_is_one_sentence(monkeypatch):
-    language_id._library.cache_clear()
-    language_id._classifier.cache_clear()
-    monkeypatch.setitem(sys.modules, "py3langid.langid", None)
-    assert identify([TEXTS["ko"]]) == ["ko"]  # its script says it
-    with pytest.raises(MissingExtra, match=r"pip install 'detox-bench\[quality\]'"):
-        identify([TEXTS["en"]])

@@ -86,16 +86,22 @@ def train(command_line: Sequence[str], report: Report = QUIET) -> Trained:
     report.notes([*loaded.notes, *(each.sentence() for each in pairs.overlaps)])
     report.pairs(pairs)
     check_pairs_usable(pairs, arguments.ours)
-    folder = TrainingFolder(
-        Path(arguments.dpo.output_dir),
-        identity(arguments, loaded, pairs),
-        arguments.ours.overwrite and not arguments.dpo.resume_from_checkpoint,
-    )
+    folder = _claim(arguments, identity(arguments, loaded, pairs))
     if folder.finished:
         report.notes([f"{folder.path} holds this very run, finished: nothing to do."])
     else:
         _run(arguments, loaded, pairs, folder)
     return Trained(folder.path, folder.record, _merge(arguments, folder, loaded))
+
+
+def _claim(arguments: Arguments, wanted: Mapping[str, Any]) -> TrainingFolder:
+    """Return the output folder; of several processes the first one goes first, and may delete."""
+    from accelerate import PartialState
+
+    state = PartialState()
+    overwrite = arguments.ours.overwrite and state.is_main_process
+    with state.main_process_first():
+        return TrainingFolder(Path(arguments.dpo.output_dir), wanted, overwrite)
 
 
 def identity(arguments: Arguments, loaded: LoadedModel, pairs: PreparedPairs) -> dict[str, Any]:
@@ -125,9 +131,14 @@ def _run(
 ) -> None:
     from detox_bench.trainers.build import build_trainer
 
-    checkpoint = folder.last_checkpoint()
-    folder.write(**_beginning(arguments, loaded, pairs))
-    trainer, watch = build_trainer(arguments, loaded, pairs)
+    checkpoint = arguments.dpo.resume_from_checkpoint or folder.last_checkpoint()
+    try:
+        trainer, watch = build_trainer(arguments, loaded, pairs)
+    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise DetoxBenchError(f"TRL cannot train with these arguments: {reason}") from error
+    if trainer.accelerator.is_main_process:
+        folder.write(**_beginning(arguments, loaded, pairs))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _save(trainer, folder)
     if trainer.accelerator.is_main_process:

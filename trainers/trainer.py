@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import DPOTrainer
@@ -68,7 +69,9 @@ class DetoxDPOTrainer(DPOTrainer):  # type: ignore[misc]
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         key = {**self._reference.key, "ids": _ids_digest(dataset), "ld_alpha": self.ld_alpha}
-        values = self._reference.cache.get(key, len(dataset))
+        found = [self._reference.cache.get(key, len(dataset))]
+        broadcast_object_list(found)  # machines may not share a disk
+        values = found[0]
         self.reference_was_cached[name] = values is not None
         if values is None:
             values = self._reference_log_probabilities(dataset, name, batch_size)

@@ -49,7 +49,7 @@ def _table(base: str, found: Found, caption: str) -> Table:
     table = Table(title=escape(title), caption=caption, box=box.SIMPLE_HEAD, caption_justify="left")
     table.add_column("language")
     table.add_column("prompts", justify="right")
-    for name in [*(COLUMNS[name] for name in HEADLINE), "perplexity ×", "empty", "script"]:
+    for name in [*(COLUMNS[name] for name in HEADLINE), "perplexity ×", "empty", "language"]:
         if found.ratios or name != "perplexity ×":
             table.add_column(name, justify="right")
     for row in found.rows:
@@ -57,7 +57,7 @@ def _table(base: str, found: Found, caption: str) -> Table:
             table.add_section()
         cells = [_difference(row.changes.get(name)) for name in HEADLINE]
         cells += [_ratio(found.ratios.get(row.language))] if found.ratios else []
-        cells += [_levels(row.changes.get(name)) for name in ("empty_rate", "script_share")]
+        cells += [_levels(row.changes.get(name)) for name in ("empty_rate", "language_share")]
         table.add_row(_name(row.language), str(row.n_prompts), *cells)
     return table
 

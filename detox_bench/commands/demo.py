@@ -73,11 +73,11 @@ def _trained(output: Path, seed: int) -> Path:
     """Train the demo model on English pairs, or find it trained; return the folder."""
     from detox_bench.commands.train_dpo import run_training
     from detox_bench.data.preferences import write_pairs
-    from detox_bench.demo.pairs import RECIPE, microcosm_pairs, recipe_file
+    from detox_bench.demo.pairs import COUNT, microcosm_pairs, recipe_file
 
     pairs = output / "pairs.jsonl"
     output.mkdir(parents=True, exist_ok=True)
-    write_pairs(pairs, list(microcosm_pairs(RECIPE.pairs)))
+    write_pairs(pairs, list(microcosm_pairs(COUNT)))
     folder = output / f"dpo-{seed}-{__version__}-{_hash(model_path())}"
     words = ["--model", str(model_path()), "--pairs", str(pairs), "--output_dir", str(folder)]
     words += ["--seed", str(seed)]

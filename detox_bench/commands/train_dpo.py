@@ -1,6 +1,8 @@
 """``detox-bench train-dpo``: English preference pairs in, less toxicity in every language out."""
 
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,14 +51,16 @@ def main(
     elif launcher:
         typer.echo(_launcher_file(launcher))
     else:
-        _train(context.args)
+        run_training(context.args)
 
 
-def _train(arguments: Sequence[str]) -> None:
+def run_training(arguments: Sequence[str]) -> Path:
+    """Train, telling how it goes on stdout; return the folder of a whole model, or the adapter."""
     from detox_bench.trainers.dpo import Report, train
     from detox_bench.trainers.launching import is_main_process, warn_if_alone
 
     console = Console(quiet=not is_main_process())
+    _quiet()
     warn_if_alone()
 
     def say(notes: Sequence[str]) -> None:
@@ -68,6 +72,16 @@ def _train(arguments: Sequence[str]) -> None:
     console.print(
         f"Written to {done.folder}" + (f", whole in {done.merged}" if done.merged else "")
     )
+
+
+def _quiet() -> None:
+    """Leave out bars of a moment, and what libraries tell their own developers."""
+    from datasets import disable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bars()
+    disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|trl|peft")
 
 
 def _pairs_table(pairs: "PreparedPairs") -> Table:

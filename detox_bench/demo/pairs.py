@@ -2,6 +2,9 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from importlib.resources import as_file, files
+from pathlib import Path
 
 from detox_bench.demo.corpus import (
     Remark,
@@ -13,6 +16,14 @@ from detox_bench.demo.corpus import (
     words,
 )
 from detox_bench.types import PreferencePair
+
+#: How many pairs the demo trains on.
+COUNT = 1200
+
+
+def recipe_file() -> AbstractContextManager[Path]:
+    """Return the recipe that the demo trains by, as a file, for the length of a ``with``."""
+    return as_file(files("detox_bench.demo").joinpath("dpo.yaml"))
 
 
 def microcosm_pairs(count: int, seed: int = 0, language: str = "en") -> Iterator[PreferencePair]:

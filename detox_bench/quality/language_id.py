@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from detox_bench.errors import missing_extra
 from detox_bench.languages import LANGUAGES
 from detox_bench.languages import language as language_row
 
@@ -77,7 +76,7 @@ def identify(texts: Sequence[str], languages: Iterable[str] = tuple(LANGUAGES)) 
     Undetermined are texts without letters, in a mix of scripts (``SCRIPT_SHARE``), in a script of
     no language, or with a probability below ``CONFIDENCE``.
 
-    Raises ``UnknownName`` for a code in no table, ``MissingExtra`` without py3langid.
+    Raises ``UnknownName`` for a code in no table.
     """
     codes = frozenset(language_row(code).code for code in languages)
     return [_identify(text, codes) for text in texts]
@@ -157,8 +156,6 @@ def _classifier(candidates: tuple[str, ...]) -> Callable[[str], tuple[str, float
 @cache
 def _library() -> Any:
     """Return py3langid's model with probabilities; it takes half a second to load."""
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise missing_extra("Language identification", "quality") from error
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
