@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 TASKS = "rtplx_toxicity_*"
 PAIRS = {
     "onpolicy": "onpolicy_en.jsonl",
+    "unfiltered": "unfiltered_en.jsonl",  # --any-language
     "rtplx": "rtplx_en.jsonl",
     "paradetox": "paradetox_en.jsonl",
 }
@@ -40,30 +41,28 @@ class Setting(NamedTuple):
     arguments: list[str]
 
 
-#: The curve: rate, part of the model, loss and pairs, one at a time.
+#: The curve: rate, part of the model, optimizer, loss and pairs, one at a time.
 SETTINGS: dict[str, Setting] = {
-    "paper-1e-5": Setting("onpolicy", _PAPER),
-    "paper-5e-5": Setting("onpolicy", [*_PAPER, "--learning_rate", "5e-5"]),
     "full-1e-4": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-4"]),
-    "full-3e-4": Setting("onpolicy", [*_FULL, "--learning_rate", "3e-4"]),
+    "bias-1e-2": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-2", "--train_only", "bias"]),
+    "sgd-0.1": Setting("onpolicy", [*_FULL, "--optim", "sgd", "--learning_rate", "0.1"]),
+    "early-3e-4": Setting("onpolicy", [*_EARLY, "--learning_rate", "3e-4"]),
+    "rtplx-1e-4": Setting("rtplx", [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "3"]),
+    "paradetox-1e-4": Setting(
+        "paradetox", [*_FULL, "--learning_rate", "1e-4", "--max_steps", "145"]
+    ),
+    "full-beta-0.3": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-4", "--beta", "0.3"]),
     "full-no-sft": Setting(
         "onpolicy", [*_FULL, "--learning_rate", "1e-4", "--loss_weights", "1", "0"]
     ),
-    "full-sft-1": Setting(
-        "onpolicy", [*_FULL, "--learning_rate", "1e-4", "--loss_weights", "1", "1"]
-    ),
-    "full-beta-0.3": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-4", "--beta", "0.3"]),
+    "paper-5e-5": Setting("onpolicy", [*_PAPER, "--learning_rate", "5e-5"]),
     "lora-1e-3": Setting("onpolicy", [*_LOSS, "--learning_rate", "1e-3"]),
-    "bias-1e-2": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-2", "--train_only", "bias"]),
-    "early-2e-4": Setting("onpolicy", [*_EARLY, "--learning_rate", "2e-4"]),
-    "early-5e-4": Setting("onpolicy", [*_EARLY, "--learning_rate", "5e-4"]),
-    "late-5e-4": Setting(
-        "onpolicy", [*_FULL, "--learning_rate", "5e-4", "--train_only", r"h\.[45]\."]
+    "unfiltered-full-1e-4": Setting("unfiltered", [*_FULL, "--learning_rate", "1e-4"]),
+    "unfiltered-bias-1e-2": Setting(
+        "unfiltered", [*_FULL, "--learning_rate", "1e-2", "--train_only", "bias"]
     ),
-    "rtplx-1e-4": Setting("rtplx", [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "3"]),
-    "paradetox-1e-4": Setting(
-        "paradetox", [*_FULL, "--learning_rate", "1e-4", "--max_steps", "170"]
-    ),
+    "full-3e-5": Setting("onpolicy", [*_FULL, "--learning_rate", "3e-5"]),
+    "full-3e-4": Setting("onpolicy", [*_FULL, "--learning_rate", "3e-4"]),
 }
 
 

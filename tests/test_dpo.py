@@ -14,7 +14,7 @@ pytest.importorskip("trl", reason="needs the train extra")
 from detox_bench.errors import BadData, BadRunFolder, DetoxBenchError
 from detox_bench.trainers.arguments import parse
 from detox_bench.trainers.build import build_trainer
-from detox_bench.trainers.dpo import train
+from detox_bench.trainers.dpo import Report, train
 from detox_bench.trainers.output import RECORD
 from detox_bench.trainers.preparation import load_model, prepare_pairs
 
@@ -269,6 +269,34 @@ def test_lora_targets_that_match_nothing_are_refused_and_tied_embeddings_noted(c
     words = [*command(*FULL), "--use_peft", "--lora_target_modules", "wte", "c_attn"]
     (note,) = [each for each in load_model(parse(words)).notes if "one matrix" in each]
     assert "--lora_target_modules" in note
+
+
+def test_train_only_changes_what_it_names_and_nothing_else(command, gpt2_folder):
+    done = train(command(*FULL, "--train_only", r"h\.0\..*bias"))
+    before, after = weights_of(gpt2_folder), weights_of(done.folder)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("h.0." in name and name.endswith("bias") for name in changed)
+    with pytest.raises(DetoxBenchError, match="finds no parameter"):
+        built(command(*FULL, "--train_only", "nothing"))
+    with pytest.raises(DetoxBenchError, match="no regular expression"):
+        built(command(*FULL, "--train_only", "("))
+
+
+def test_pairs_with_evaluation_prompts_are_told_and_may_be_refused(command, tmp_path):
+    from detox_bench.data.prompts import load_prompts
+
+    prompts = load_prompts("en", "sample").prompts[:4]
+    rows = [{"prompt": each.text, "chosen": " a", "rejected": " b"} for each in prompts]
+    rows += [{"prompt": f"who {n}", "chosen": " a", "rejected": " b"} for n in range(4)]
+    file = tmp_path / "met.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    loud = []
+    done = train(command(*FULL, pairs=file), Report(loud.extend, lambda pairs: None))
+    assert any("CONTAMINATED, 4 of 24" in note for note in loud)
+    (sample,) = [o for o in done.record["pairs"]["overlap"] if o["source"] == "sample"]
+    assert sample["pairs"] == 4
+    with pytest.raises(BadData, match=r"50\.0% of the pairs hold an evaluation prompt"):
+        train(command(*FULL, "--max_contaminated", "0.1", pairs=file, out="other"))
 
 
 def test_a_prompt_longer_than_the_window_is_refused_with_both_numbers(command):

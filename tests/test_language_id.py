@@ -46,7 +46,7 @@ def test_sentences_are_in_their_language():
 def test_the_library_knows_every_language_by_a_label():
     labels = set(language_id._library().labels)
     for code in LANGUAGES:
-        ours = language_id._merged(code)
+        ours = language_id.written_as(code)
         assert labels & set(language_id._LABELS.get(ours, (ours,))), code
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from detox_bench.data.preference_text import token_count
+from detox_bench.metrics import script_share
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.protocol import Scorer
-from detox_bench.trainers.pair_choice import script_share
 from detox_bench.trainers.pair_overlap import Overlap, overlap
 from detox_bench.types import PreferencePair
 

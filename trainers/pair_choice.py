@@ -5,7 +5,6 @@ otherwise the shortest too, and a model that is trained on such pairs learns to 
 """
 
 import hashlib
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,27 +12,13 @@ from typing import NamedTuple
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import language as language_row
+from detox_bench.quality.language_id import identify, written_as
 from detox_bench.types import PreferencePair, Prompt
 
 _MOST_REPEATED = 0.5  # share of the n-grams of a text that occurred in it before
 _MOST_COPIED = 0.5  # share of the n-grams of a text that are in its prompt
-_LEAST_IN_SCRIPT = 0.8  # share of the letters that are of the language's script
 _GRAM = {True: 2, False: 4}  # words, or characters of an unspaced script
 _FEWEST_GRAMS = 4
-
-# The first word of a letter's Unicode name, by ISO 15924 code.
-_LETTERS = {
-    "Latn": {"LATIN"},
-    "Cyrl": {"CYRILLIC"},
-    "Arab": {"ARABIC"},
-    "Deva": {"DEVANAGARI"},
-    "Hebr": {"HEBREW"},
-    "Thai": {"THAI"},
-    "Kore": {"HANGUL", "CJK"},
-    "Jpan": {"HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "CJK"},
-    "Hans": {"CJK"},
-    "Hant": {"CJK"},
-}
 
 
 class Candidate(NamedTuple):
@@ -59,13 +44,17 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChoiceSettings:
-    """The ``margin`` is the least difference of scores; ``fewest_tokens`` a text's least length."""
+    """The ``margin`` is the least difference of scores; ``fewest_tokens`` a text's least length.
+
+    ``any_language`` also takes texts that are not surely in the language of their prompt.
+    """
 
     margin: float = 0.3
     per_prompt: int = 2
     per_language: int | None = None
     fewest_tokens: int = 5
     seed: int = 0
+    any_language: bool = False
 
     def __post_init__(self) -> None:
         """Raise ``DetoxBenchError`` for a margin no two scores can have."""
@@ -117,14 +106,6 @@ def stratified(
     )
     different = {(pair.prompt, pair.chosen, pair.rejected): pair for pair in ordered}
     return list(different.values())[: settings.per_language]
-
-
-def script_share(text: str, language: str) -> float | None:
-    """Return the share of a text's letters that are of the language's script; None without any."""
-    wanted = _LETTERS[language_row(language).script]
-    letters = [letter for letter in text if letter.isalpha()]
-    own = sum(unicodedata.name(letter, "?").partition(" ")[0] in wanted for letter in letters)
-    return own / len(letters) if letters else None
 
 
 def _couples(
@@ -183,16 +164,18 @@ def _copies(case: _Case) -> bool:
     return len(grams) >= _FEWEST_GRAMS and copied > _MOST_COPIED * len(grams)
 
 
-def _in_other_script(case: _Case) -> bool:
-    share = script_share(case.candidate.text, case.prompt.language)
-    return share is None or share < _LEAST_IN_SCRIPT
+def _in_another_language(case: _Case) -> bool:
+    """Return whether it is not surely of its language: else a pair would teach to change it."""
+    if case.settings.any_language:
+        return False
+    return identify([case.candidate.text]) != [written_as(case.prompt.language)]
 
 
 _NO_TEXT: dict[str, _Check] = {
     "empty": lambda case: not case.candidate.text.strip(),
     "too short": lambda case: case.candidate.length < case.settings.fewest_tokens,
     "broken character": lambda case: "\ufffd" in case.candidate.text,
-    "other script": _in_other_script,
+    "another language, or undetermined": _in_another_language,
 }
 _NOT_TO_CHOOSE: dict[str, _Check] = {"repeats itself": _repeats, "copies the prompt": _copies}
 

@@ -114,6 +114,14 @@ def sample(
     seed: Annotated[int, typer.Option(help="Decides every draw, and which pairs are kept.")] = 0,
     scorer: Annotated[str, typer.Option(help="See `detox-bench scorers`.")] = "ngram",
     margin: Annotated[float, typer.Option(help="Least difference of the two scores.")] = 0.3,
+    any_language: Annotated[
+        bool,
+        typer.Option(
+            "--any-language",
+            help="Also take texts that are not surely in their prompt's language: such pairs may "
+            "teach a model to change it.",
+        ),
+    ] = False,
     per_prompt: Annotated[int, typer.Option(help="Most pairs of a prompt.", min=1)] = 2,
     pairs_per_language: Annotated[
         int | None, typer.Option(help="Most pairs of a language.", min=1)
@@ -143,7 +151,9 @@ def sample(
         samples=samples,
         batch_size=batch_size,
         sampling=SamplingSettings(tokens, temperature, top_p, seed=seed),
-        choice=ChoiceSettings(margin, per_prompt, pairs_per_language, seed=seed),
+        choice=ChoiceSettings(
+            margin, per_prompt, pairs_per_language, seed=seed, any_language=any_language
+        ),
     )
     judge = load_scorer(scorer)
     made = sample_pairs(load_pair_model(model, device), judge, plan, output)

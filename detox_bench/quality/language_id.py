@@ -87,7 +87,7 @@ def language_fidelity(texts: Sequence[str], language: str) -> LanguageFidelity:
 
     Raises as ``identify``.
     """
-    wanted = _merged(language_row(language).code)
+    wanted = written_as(language_row(language).code)
     full = [text for text in texts if text.strip()]
     found = identify(full)
     return LanguageFidelity(
@@ -128,11 +128,14 @@ def _identify(text: str, codes: frozenset[str]) -> str | None:
 def _written_in(script: str, codes: frozenset[str]) -> tuple[str, ...]:
     """Return the languages of ``codes`` in ``script``, Chinese of both kinds as one."""
     rows = (row for row in LANGUAGES.values() if row.code in codes)
-    found = (_merged(row.code) for row in rows if _CHARACTERS.get(row.script, row.script) == script)
+    found = (
+        written_as(row.code) for row in rows if _CHARACTERS.get(row.script, row.script) == script
+    )
     return tuple(dict.fromkeys(found))
 
 
-def _merged(code: str) -> str:
+def written_as(code: str) -> str:
+    """Return the code that ``identify`` gives for texts in a language: one for all of Chinese."""
     return _CHINESE if code.startswith("zh-") else code
 
 

@@ -66,7 +66,7 @@ def _ours(codes: Sequence[str]) -> Identifier:
 
 
 def _py3langid(codes: Sequence[str]) -> Identifier:
-    return language_id._classifier(tuple(dict.fromkeys(map(language_id._merged, codes))))
+    return language_id._classifier(tuple(dict.fromkeys(map(language_id.written_as, codes))))
 
 
 def _lingua(codes: Sequence[str]) -> Identifier:
@@ -74,7 +74,7 @@ def _lingua(codes: Sequence[str]) -> Identifier:
 
     by_label = {each.iso_code_639_1.name.lower(): each for each in Language.all()}
     ours = {
-        by_label[label]: language_id._merged(code)
+        by_label[label]: language_id.written_as(code)
         for code in codes
         for label in ("bs", "hr", "sr") * (code == "sh") or (code.partition("-")[0],)
     }
@@ -125,7 +125,7 @@ def _measure(name: str, snippets: Snippets) -> Measured:
     guess("The first text loads what is loaded late.")
     seconds, start = time.perf_counter() - start, time.perf_counter()
     accuracy = {
-        code: fmean(guess(text)[0] == language_id._merged(code) for text in texts)
+        code: fmean(guess(text)[0] == language_id.written_as(code) for text in texts)
         for code, texts in snippets.items()
     }
     texts = sum(map(len, snippets.values()))
