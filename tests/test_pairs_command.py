@@ -48,7 +48,7 @@ def test_sample_writes_a_file_that_check_reads(tmp_path, gpt2_folder):
     out = tmp_path / "out.jsonl"
     said = run(
         *("sample", "--model", gpt2_folder, "--prompts", prompts, "--output", out),
-        *("--samples", 30, "--tokens", 6, "--margin", 0.001, "--per-prompt", 3),
+        *("--samples", 30, "--tokens", 6, "--margin", 0.001, "--per-prompt", 3, "--any-language"),
     )
     found = json.loads(run("check", out, "--tokenizer", gpt2_folder, "--json"))
     assert f"Wrote {found['pairs']} pairs" in said

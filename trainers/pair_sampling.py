@@ -82,7 +82,8 @@ def sample_pairs(loaded: PairModel, scorer: Scorer, plan: SamplePlan, output: Pa
     if not pairs:
         raise DetoxBenchError(
             f"No prompt has two continuations of one length that are {plan.choice.margin:g} apart "
-            f"by {scorer.name}. Lower --margin, raise --samples, or ask toxic prompts."
+            f"by {scorer.name}. Lower --margin, raise --samples, ask toxic prompts, or, if the model "
+            "writes another language than its prompts, give --any-language."
         )
     record = _record(loaded, scorer, plan, pairs) | {"languages": languages}
     write_pairs(output, pairs)

@@ -30,6 +30,7 @@ _FORMAT = typer.Option(
     "--format",
     help=f"`auto`, or one of {_FORMATS}. `legacy` is `lee` with the copied prompt kept.",
 )
+_ANY_LANGUAGE = typer.Option(help="Also take texts that are not in their prompt's language.")
 _TOKENIZER = typer.Option(help="A model's folder or Hub name: lengths are then its tokens.")
 
 
@@ -114,14 +115,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Decides every draw, and which pairs are kept.")] = 0,
     scorer: Annotated[str, typer.Option(help="See `detox-bench scorers`.")] = "ngram",
     margin: Annotated[float, typer.Option(help="Least difference of the two scores.")] = 0.3,
-    any_language: Annotated[
-        bool,
-        typer.Option(
-            "--any-language",
-            help="Also take texts that are not surely in their prompt's language: such pairs may "
-            "teach a model to change it.",
-        ),
-    ] = False,
+    any_language: Annotated[bool, _ANY_LANGUAGE] = False,
     per_prompt: Annotated[int, typer.Option(help="Most pairs of a prompt.", min=1)] = 2,
     pairs_per_language: Annotated[
         int | None, typer.Option(help="Most pairs of a language.", min=1)
