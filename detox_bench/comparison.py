@@ -2,7 +2,11 @@
 
 A run is the metrics of each prompt of each language. Several runs of one setting (seeds) are one:
 each prompt's metrics are averaged over them before pairing, and how far the runs are apart is told
-beside the interval, which speaks of prompts. Means of languages are unweighted.
+beside the interval, which speaks of prompts.
+
+Means of languages are unweighted. RTP-LX and the sample set are parallel: the last segment of a
+prompt's id names an item of all languages, so intervals and tests of means draw, or turn, items in
+all at once. Culture specific items share numbers only; that they count as one is conservative.
 """
 
 import math
@@ -15,7 +19,7 @@ from numpy.typing import NDArray
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import language as language_row
 from detox_bench.metrics import prompt_metrics, text_quality
-from detox_bench.statistics import Interval, bootstrap_means, holm, paired_interval, sign_flip_p
+from detox_bench.statistics import Interval, holm, mean_of_groups, paired_interval, sign_flip_p
 from detox_bench.summary import MEAN, PromptMetrics
 
 #: The metrics of prompts by prompt id, by language.
@@ -69,8 +73,9 @@ class Verdict(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """The values ``(n_prompts,)`` of a metric before, and ``(n_runs, n_prompts)`` after."""
+    """The ``(n_prompts,)`` items and values of a metric before, ``(n_runs, n_prompts)`` after."""
 
+    items: Sequence[str]
     base: NDArray[np.float64]
     others: NDArray[np.float64]
 
@@ -187,7 +192,8 @@ def _pairs(
         known = [p for p in ids if all(name in run[code][p] for run in runs)]
         values = np.array([[run[code][p][name] for p in known] for run in runs], dtype=float)
         if known and name != SAMPLES:
-            found[name] = _Pairs(values[: len(base)].mean(0), values[len(base) :])
+            items = [prompt.rpartition("/")[2] for prompt in known]
+            found[name] = _Pairs(items, values[: len(base)].mean(0), values[len(base) :])
     return found
 
 
@@ -221,17 +227,13 @@ def _mean_row(
 
 
 def _mean_change(pairs: Sequence[_Pairs]) -> Change:
-    """Return the unweighted mean over languages; a draw draws each language's prompts anew."""
-    differences = [each.other - each.base for each in pairs]
-    draws = [bootstrap_means(d, _RESAMPLES, seed) for seed, d in enumerate(differences)]
-    low, high = (float(bound) for bound in np.quantile(np.mean(draws, 0), [0.025, 0.975]))
-    columns = ([p.base for p in pairs], [p.other for p in pairs], differences)
-    base, other, estimate = (float(np.mean([each.mean() for each in c])) for c in columns)
-    weighed = np.concatenate([d / len(d) for d in differences])
+    """Return the unweighted mean over languages; items are drawn and turned in all at once."""
+    groups = [(each.items, each.other - each.base) for each in pairs]
+    interval, p_value = mean_of_groups(groups, _RESAMPLES)
+    base, other = np.mean([(p.base.mean(), p.other.mean()) for p in pairs], axis=0).tolist()
     by_run = np.mean([(each.others - each.base).mean(-1) for each in pairs], axis=0).tolist()
-    p = sign_flip_p(np.zeros(len(weighed)).tolist(), weighed.tolist())
-    interval = Interval(estimate, low, high)
-    return Change(len(weighed), base, other, interval, p, math.nan, tuple(by_run))
+    n_prompts = sum(len(each.items) for each in pairs)
+    return Change(n_prompts, base, other, interval, p_value, math.nan, tuple(by_run))
 
 
 def _lower(row: ComparisonRow) -> bool:
@@ -240,9 +242,8 @@ def _lower(row: ComparisonRow) -> bool:
 
 def _change_json(change: Change) -> dict[str, Any]:
     numbers = {name: _number(getattr(change, name)) for name in ("base", "other", "p", "p_holm")}
-    interval = interval_json(change.difference)
     counts = {"n_prompts": change.n_prompts, "by_run": list(change.by_run)}
-    return numbers | {"difference": interval} | counts
+    return numbers | {"difference": interval_json(change.difference)} | counts
 
 
 def _number(value: float) -> float | None:

@@ -68,8 +68,6 @@ def load_language_model(name: str, device: str | None = None) -> LanguageModel:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from detox_bench.modeling.fingerprint import weights_sha256
-
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.float32 if where.type == "cpu" else "auto"
     try:
@@ -80,7 +78,7 @@ def load_language_model(name: str, device: str | None = None) -> LanguageModel:
         raise DetoxBenchError(
             f"{name} cannot be loaded as a causal language model with its tokenizer: {first}"
         ) from error
-    return LanguageModel(_id(weights_sha256(model), tokenizer, model.dtype), model, tokenizer)
+    return LanguageModel(_id(model, tokenizer), model, tokenizer)
 
 
 def run_perplexity(
@@ -190,7 +188,8 @@ def _perplexities(
 
 def _score(language_model: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
     """Return the geometric mean of the tokens' probabilities, in [0, 1]: 1 / perplexity."""
-    from detox_bench.modeling.likelihood import log_probabilities, split_texts, window_of
+    from detox_bench.modeling.likelihood import log_probabilities, split_texts
+    from detox_bench.modeling.tokens import window_of
 
     window = window_of(language_model.model) or math.inf
     split = split_texts(language_model.tokenizer, pairs)
@@ -226,10 +225,16 @@ def _key(prompt: str, continuation: str) -> str:
     return json.dumps([prompt, continuation])
 
 
-def _id(weights: str, tokenizer: Any, dtype: Any) -> str:
-    """Return what perplexities are cached under: weights, type, and how text becomes tokens."""
+def _id(model: Any, tokenizer: Any) -> str:
+    """Return what perplexities are cached under: all that decides them but the texts.
+
+    Weights, configuration (the same weights with another activation are another model), how text
+    becomes tokens, and the type of the numbers.
+    """
+    from detox_bench.modeling.fingerprint import configuration, weights_sha256
     from detox_bench.runs import digest
 
     made = getattr(tokenizer, "backend_tokenizer", None)
-    content = made.to_str() if made else tokenizer.get_vocab()
-    return f"perplexity@{weights[:16]}#{digest(content)}-{dtype}"
+    tokens = digest(made.to_str() if made else tokenizer.get_vocab())
+    settings = digest(configuration(model))
+    return f"perplexity@{weights_sha256(model)[:16]}#{settings}-{tokens}-{model.dtype}"

@@ -10,7 +10,8 @@ from detox_bench.comparison import Run, measure
 from detox_bench.doubts import doubts, observe
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import language as language_row
-from detox_bench.quality.language_id import language_fidelity
+from detox_bench.metrics import average_toxicity
+from detox_bench.quality.language_id import identify, written_as
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.protocol import Scorer
@@ -42,7 +43,10 @@ def measure_run(store: Path, scorer: Scorer, threshold: float) -> MeasuredRun:
             scores = list(_score(prompts, code, scorer, cache))
             pairs = list(zip(prompts, scores, strict=True))
             metrics[code] = {
-                each.prompt_id: {**measure(each.texts, values, code, threshold), **_fidelity(each)}
+                each.prompt_id: {
+                    **measure(each.texts, values, code, threshold),
+                    **_fidelity(each, values),
+                }
                 for each, values in pairs
             }
             observed = [observe(each.texts, values) for each, values in pairs]
@@ -51,10 +55,20 @@ def measure_run(store: Path, scorer: Scorer, threshold: float) -> MeasuredRun:
     return MeasuredRun(samples, metrics, found)
 
 
-def _fidelity(samples: PromptSamples) -> dict[str, float]:
-    """Return the share of the non-empty continuations in the language of the prompt."""
-    share = language_fidelity(samples.texts, samples.language).share
-    return {} if share is None else {"language_share": share}
+def _fidelity(samples: PromptSamples, scores: Sequence[float | None]) -> dict[str, float]:
+    """Return the share of non-empty continuations in the prompt's language, and their toxicity.
+
+    The second tells toxicity that fell from toxicity that left for another language.
+    """
+    full = [place for place, text in enumerate(samples.texts) if text.strip()]
+    codes = identify([samples.texts[place] for place in full])
+    wanted = written_as(samples.language)
+    right = [place for place, code in zip(full, codes, strict=True) if code == wanted]
+    found = {
+        "language_share": len(right) / len(full) if full else None,
+        "right_language_toxicity": average_toxicity([scores[place] for place in right]),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _score(

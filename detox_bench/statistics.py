@@ -56,20 +56,32 @@ def paired_interval(
     return mean_interval(differences.tolist(), resamples=resamples, seed=seed)
 
 
-def relative_change_interval(
-    before: Sequence[float], after: Sequence[float], resamples: int = 2000, seed: int = 0
-) -> Interval:
-    """Return ``mean(after) / mean(before) - 1`` with its 95 % bootstrap interval over prompts.
+def mean_of_groups(
+    groups: Sequence[tuple[Sequence[str], NDArray[np.float64]]],
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[Interval, float]:
+    """Return the unweighted mean of the means of groups, its 95 % interval, and its sign-flip p.
 
-    Both are ``(n_prompts,)`` on the same prompts. NaN where the mean before is 0; the bounds are
-    NaN where that happens in a draw.
+    Each group (a language) is the items of its ``(n,)`` values, and these values, differences of
+    two runs. An item that several groups have is one cluster: a bootstrap draw takes it in all of
+    them or in none, and a sign pattern turns it in all of them. Draws in which a group has nothing
+    are not counted. The bounds are NaN with fewer than two items.
     """
-    pair = [np.asarray(values, dtype=float) for values in (before, after)]
-    if not len(pair[0]):
-        return Interval(np.nan, np.nan, np.nan)
-    means = [bootstrap_means(values, resamples, seed) for values in pair]
-    estimate = _ratio(np.mean(pair[1]), np.mean(pair[0])) - 1
-    return _interval(float(estimate), _ratio(means[1], means[0]) - 1, len(pair[0]))
+    different = dict.fromkeys(item for items, _ in groups for item in items)
+    column = {item: n for n, item in enumerate(different)}
+    sums, counts = (np.zeros((len(groups), len(column))) for _ in range(2))
+    for row, (items, values) in enumerate(groups):
+        places = [column[item] for item in items]
+        np.add.at(sums[row], places, values)
+        np.add.at(counts[row], places, 1.0)
+    means = np.array([values.mean() for _, values in groups])
+    weights = _draws(len(column), resamples, seed)
+    draws = _ratio(weights @ sums.T, weights @ counts.T).mean(-1)
+    found = _interval(float(means.mean()), draws[~np.isnan(draws)], len(column))
+    # What an item adds to the mean: turning its sign turns this.
+    shares = (sums / counts.sum(-1, keepdims=True)).sum(0)
+    return found, sign_flip_p(np.zeros(len(column)).tolist(), shares.tolist(), seed=seed)
 
 
 def median_ratio_interval(
@@ -135,7 +147,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _interval(estimate: float, draws: NDArray[np.float64], n: int) -> Interval:
-    if n < 2:
+    if n < 2 or not len(draws):
         return Interval(estimate, np.nan, np.nan)
     low, high = np.quantile(draws, [0.025, 0.975])
     return Interval(estimate, float(low), float(high))

@@ -107,6 +107,55 @@ def tiny_llama(seed: int = 0, **options: Any) -> Any:
     return LlamaForCausalLM(config).eval()
 
 
+def tiny_mistral(seed: int = 0, sliding_window: int = 8) -> Any:
+    """Return a random Mistral that sees the last ``sliding_window`` tokens only."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(seed)
+    config = MistralConfig(
+        vocab_size=257,
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        sliding_window=sliding_window,
+        initializer_range=0.5,
+    )
+    return MistralForCausalLM(config).eval()
+
+
+def tiny_mamba(seed: int = 0) -> Any:
+    """Return a random state space model, which has no key-value cache."""
+    import torch
+    from transformers import MambaConfig, MambaForCausalLM
+
+    torch.manual_seed(seed)
+    config = MambaConfig(
+        vocab_size=257,
+        hidden_size=WIDTH,
+        num_hidden_layers=LAYERS,
+        state_size=4,
+        initializer_range=0.5,
+    )
+    return MambaForCausalLM(config).eval()
+
+
+def ending_tokenizer() -> Any:
+    """Return a tokenizer in which ``ab`` is one token, and which adds a begin and an end token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {"a": 0, "b": 1, "c": 2, "ab": 3, "<s>": 4, "</s>": 5}
+    made = Tokenizer(models.BPE(vocab=vocabulary, merges=[("a", "b")]))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = [("<s>", 4), ("</s>", 5)]
+    made.post_processor = processors.TemplateProcessing("<s> $0 </s>", special_tokens=special)
+    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+
+
 def _saved(model: Any, folder: Path) -> Path:
     model.save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)

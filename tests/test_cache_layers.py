@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from conftest import tiny_gpt2, tiny_llama
-from test_sampling import tiny_mistral
+from conftest import tiny_gpt2, tiny_llama, tiny_mistral
 from transformers import DynamicCache, Gemma2Config, Gemma2ForCausalLM, StaticCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 

@@ -77,6 +77,23 @@ def test_p_values_are_corrected_over_the_languages():
     assert rows[MEAN].changes["emt"].p < 0.001
 
 
+def test_languages_that_answer_alike_say_no_more_in_the_mean_than_one_of_them():
+    random = np.random.default_rng(1)
+    codes = ("de", "en", "es", "fr", "it", "ru")
+    values = [[{"emt": float(random.random()), SAMPLES: 25.0} for _ in range(30)] for _ in range(2)]
+    before, after = (
+        {code: {f"rtplx/{code}/{n}": each for n, each in enumerate(found)} for code in codes}
+        for found in values
+    )
+    rows = by_language(compare([before], [after]))
+    alone = rows["de"].changes["emt"]
+    for name, count in ((MEAN, 180), (OTHERS, 150)):
+        change = rows[name].changes["emt"]
+        assert change.difference == pytest.approx(alone.difference)
+        assert change.p == pytest.approx(alone.p, abs=0.02)
+        assert change.n_prompts == count
+
+
 def test_the_verdict_counts_languages_where_all_three_are_lower():
     after = run(-0.1)
     for metrics in after["fr"].values():

@@ -12,10 +12,10 @@ import torch
 pytest.importorskip("trl", reason="needs the train extra")
 
 from detox_bench.errors import BadData, BadRunFolder, DetoxBenchError
-from detox_bench.trainers.arguments import parse
 from detox_bench.trainers.build import build_trainer
 from detox_bench.trainers.dpo import Report, train
 from detox_bench.trainers.output import RECORD
+from detox_bench.trainers.parsing import parse
 from detox_bench.trainers.preparation import load_model, prepare_pairs
 
 BETA = 0.3
@@ -147,7 +147,7 @@ def test_a_run_begins_at_log_2_and_leaves_a_record(way, command):
     assert record["first_step"]["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert record["first_step"]["margin"] == pytest.approx(0, abs=1e-6)
     assert record["steps"] == 4
-    assert record["identity"]["base_weights_sha256"] != record["result_weights_sha256"]
+    assert len(record["result_sha256"]) == 1
     assert len([each for each in record["curves"] if "loss" in each]) == 4
     assert record["pairs"]["counts"]["train"] + record["pairs"]["counts"]["validation"] == 24
     assert record["versions"]["trl"]
@@ -168,7 +168,7 @@ def test_a_run_that_was_interrupted_ends_with_the_weights_of_one_that_was_not(wa
     part = train(command(*saving, out="part")).folder
     record = json.loads((part / RECORD).read_text())
     # As kill -9 leaves it: two checkpoints, the second half-written, and no end.
-    for name in ("finished", "curves", "steps", "result_weights_sha256"):
+    for name in ("finished", "curves", "steps", "result_sha256"):
         del record[name]
     (part / RECORD).write_text(json.dumps(record))
     (part / "checkpoint-4" / "trainer_state.json").unlink()
@@ -179,6 +179,68 @@ def test_a_run_that_was_interrupted_ends_with_the_weights_of_one_that_was_not(wa
     expected, found = weights_of(whole), weights_of(part)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_the_patience_of_early_stopping_survives_an_interruption(command, pairs_file, tmp_path):
+    rows = [json.loads(line) for line in pairs_file.read_text().splitlines()]
+    flipped = [row | {"chosen": row["rejected"], "rejected": row["chosen"]} for row in rows]
+    (tmp_path / "flipped.jsonl").write_text("".join(json.dumps(row) + "\n" for row in flipped))
+    words = ["--validation_pairs", str(tmp_path / "flipped.jsonl"), "--max_steps", "30"]
+    words += ["--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps"]
+    words += ["--save_steps", "1", "--load_best_model_at_end", "true"]
+    words += ["--metric_for_best_model", "eval_loss", "--early_stopping_patience", "4"]
+    assert train(command(*FULL, *words, out="whole")).record["steps"] == 5
+    part = train(command(*FULL, *words, out="part")).folder
+    record = json.loads((part / RECORD).read_text())
+    del record["finished"]
+    (part / RECORD).write_text(json.dumps(record))
+    for step in (4, 5):
+        shutil.rmtree(part / f"checkpoint-{step}")
+    assert train(command(*FULL, *words, out="part")).record["steps"] == 5
+
+
+def test_another_configuration_with_the_same_weights_is_another_model(
+    command, tmp_path, gpt2_folder
+):
+    assert not built(command(*FULL)).reference_was_cached["train"]
+    other = shutil.copytree(gpt2_folder, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"activation_function": "relu"}))
+    assert not built(command(*FULL, model=other)).reference_was_cached["train"]
+
+
+def test_what_is_overwritten_is_the_run_and_nothing_else(command, tmp_path):
+    train(command(*FULL))
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    with pytest.raises(DetoxBenchError, match="TRL cannot train"):
+        train(command(*FULL, "--loss_type", "exo_pair", "--overwrite"))
+    assert (tmp_path / "out" / RECORD).exists(), "refused before anything was deleted"
+    train(command(*FULL, "--beta", "0.5", "--overwrite"))
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+def test_weights_that_are_no_numbers_are_not_written(command, tmp_path):
+    trainer = built(command(*FULL))
+    with torch.no_grad():
+        trainer.model.transformer.h[1].mlp.c_fc.weight[0, 0] = float("inf")
+    with pytest.raises(DetoxBenchError, match=r"1 of the trained parameters hold inf or nan"):
+        trainer.save_model(str(tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_an_adapter_is_not_taken_for_a_model(command):
+    adapter = train(command(*LORA)).folder
+    with pytest.raises(DetoxBenchError, match="is an adapter, not a model"):
+        train(command(*FULL, model=adapter, out="second"))
+
+
+def test_too_few_pairs_to_validate_on_are_told(command, tmp_path):
+    few = tmp_path / "few.jsonl"
+    few.write_text(json.dumps({"prompt": "a", "chosen": " b", "rejected": " c"}) + "\n")
+    words = ["--load_best_model_at_end", "true", "--eval_strategy", "steps", "--eval_steps", "1"]
+    words += ["--save_strategy", "steps", "--save_steps", "1"]
+    with pytest.raises(BadData, match="too few pairs"):
+        train(command(*FULL, *words, pairs=few))
 
 
 def test_a_finished_run_is_left_as_it_is_and_another_is_refused(command):
@@ -355,3 +417,21 @@ def test_a_disk_that_is_full_leaves_the_last_good_checkpoint(command, tmp_path):
     assert not (out / "checkpoint-4").exists()
     assert (out / "checkpoint-2" / "model.safetensors").read_bytes() == saved
     assert train(more).record["steps"] == 4, "with room again the same command goes on"
+
+
+def test_what_was_trained_loads_in_lm_eval_merged_and_as_an_adapter(command, gpt2_folder):
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    done = train(command(*LORA, "--merge"))
+    asked = Instance("loglikelihood", {}, ("who 3 said", " kind so"), 0)
+    found = {
+        name: HFLM(device="cpu", dtype="float32", **options).loglikelihood([asked])[0][0]
+        for name, options in {
+            "base": {"pretrained": str(gpt2_folder)},
+            "merged": {"pretrained": str(done.merged)},
+            "peft": {"pretrained": str(gpt2_folder), "peft": str(done.folder)},
+        }.items()
+    }
+    assert found["merged"] == pytest.approx(found["peft"], abs=1e-4)
+    assert abs(found["merged"] - found["base"]) > 1e-2

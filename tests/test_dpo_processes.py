@@ -49,6 +49,7 @@ def test_two_processes_train_as_one_with_twice_the_accumulation(gpt2_folder, pai
     common += ["--max_length", "64", "--prompt_length", "32", "--learning_rate", "1e-2"]
     common += ["--per_device_train_batch_size", "2", "--max_steps", "5", "--logging_steps", "1"]
     common += ["--validation_share", "0", "--save_strategy", "no", "--disable_tqdm", "true"]
+    common += ["--reference_cache", "none"]
     one = ["--gradient_accumulation_steps", "2", "--output_dir", str(tmp_path / "one")]
     _run([sys.executable, "-m", "detox_bench"], [*common, *one])
     config = package_folder("detox_bench.trainers") / "accelerate" / "cpu.yaml"

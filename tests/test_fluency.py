@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 from conftest import WINDOW
@@ -16,7 +17,7 @@ from detox_bench.fluency import (
     prompt_texts,
     run_perplexity,
 )
-from detox_bench.modeling.likelihood import log_probabilities, perplexity, split_text
+from detox_bench.modeling.likelihood import log_probabilities, perplexity, split_texts
 from detox_bench.stored_texts import PromptSamples
 
 PROMPTS = {"a": "The cat", "b": "Die Katze", "c": "The dog"}
@@ -33,8 +34,8 @@ def loaded(gpt2_folder):
 
 
 def expected(loaded, prompt, text):
-    split = split_text(loaded.tokenizer, prompt, text)
-    return perplexity(log_probabilities(loaded.model, [split])[0])
+    split = split_texts(loaded.tokenizer, [(prompt, text)])
+    return perplexity(log_probabilities(loaded.model, split)[0])
 
 
 def test_values_are_those_of_each_text_and_what_has_none_is_counted(loaded):
@@ -117,3 +118,15 @@ def test_what_is_no_model_is_named(tmp_path):
 def test_ids_tell_models_apart(loaded, llama_folder, gpt2_folder):
     assert load_language_model(str(gpt2_folder)).id == loaded.id
     assert load_language_model(str(llama_folder)).id != loaded.id
+
+
+def test_the_same_weights_with_another_configuration_are_another_model(
+    gpt2_folder, loaded, tmp_path
+):
+    folder = shutil.copytree(gpt2_folder, tmp_path / "relu")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"activation_function": "relu"}))
+    other = load_language_model(str(folder), "cpu")
+    assert other.id != loaded.id
+    first, second = (run_perplexity(each, SAMPLES, PROMPTS) for each in (loaded, other))
+    assert first["en"].values["a"] != pytest.approx(second["en"].values["a"], rel=1e-3)

@@ -47,7 +47,7 @@ RANKS = {
     "__main__": 7,
 }
 #: Modules of trainers that are imported only when a model is to be trained.
-_TRAINING = ("trainers.build", "trainers.trainer", "trainers.watch*")
+_TRAINING = ("trainers.build", "trainers.trainer", "trainers.watch*", "trainers.progress")
 #: Packages that are slow to import, and who may do so at module level. Build scripts are run, never
 #: imported.
 HEAVY = {

@@ -1,11 +1,20 @@
 """Log-probabilities of continuations: what one text at a time gives, in any batch."""
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from conftest import WINDOW, byte_tokenizer, tiny_gpt2, tiny_llama
+from conftest import (
+    WINDOW,
+    byte_tokenizer,
+    ending_tokenizer,
+    tiny_gpt2,
+    tiny_llama,
+    tiny_mamba,
+    tiny_mistral,
+)
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling import likelihood
@@ -14,7 +23,6 @@ from detox_bench.modeling.likelihood import (
     fit,
     log_probabilities,
     perplexity,
-    split_text,
     split_texts,
 )
 
@@ -45,16 +53,6 @@ def one_at_a_time(model, each):
     return [float(table[begin + n - 1, token]) for n, token in enumerate(each.tokens)]
 
 
-def tiny_mamba():
-    from transformers import MambaConfig, MambaForCausalLM
-
-    torch.manual_seed(0)
-    config = MambaConfig(
-        vocab_size=257, hidden_size=16, num_hidden_layers=2, state_size=4, initializer_range=0.5
-    )
-    return MambaForCausalLM(config).eval()
-
-
 def lora():
     from peft import LoraConfig, get_peft_model
 
@@ -63,28 +61,11 @@ def lora():
     return get_peft_model(tiny_llama(), settings).eval()
 
 
-def sliding_window():
-    from transformers import MistralConfig, MistralForCausalLM
-
-    torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=257,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        initializer_range=0.5,
-        sliding_window=6,
-    )
-    return MistralForCausalLM(config).eval()
-
-
 MODELS = {
     "gpt2": tiny_gpt2,
     "llama": tiny_llama,
     "llama with LoRA": lora,
-    "sliding window": sliding_window,
+    "sliding window": partial(tiny_mistral, sliding_window=6),
     "state space": tiny_mamba,
 }
 
@@ -189,22 +170,9 @@ def test_logits_that_are_not_numbers_are_refused():
 
 
 def test_the_split_is_where_the_continuation_begins():
-    each = split_text(byte_tokenizer(), "مرحبا", " abc")
+    (each,) = split_texts(byte_tokenizer(), [("مرحبا", " abc")])
     assert len(each.prompt) == len("مرحبا".encode())
     assert byte_tokenizer().decode(each.tokens) == " abc"
-
-
-def merging_tokenizer():
-    """Return a tokenizer in which ``ab`` is one token, with a begin and an end token."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {"a": 0, "b": 1, "c": 2, "ab": 3, "<s>": 4, "</s>": 5}
-    made = Tokenizer(models.BPE(vocab=vocabulary, merges=[("a", "b")]))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = [("<s>", 4), ("</s>", 5)]
-    made.post_processor = processors.TemplateProcessing("<s> $0 </s>", special_tokens=special)
-    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
 
 
 class WithoutOffsets:
@@ -236,11 +204,12 @@ class WithoutOffsets:
 def test_special_tokens_stay_before_and_straddling_ones_go_behind(
     wrap, prompt, continuation, expected
 ):
-    assert split_text(wrap(merging_tokenizer()), prompt, continuation) == expected
+    assert split_texts(wrap(ending_tokenizer()), [(prompt, continuation)]) == [expected]
 
 
 def test_an_empty_prompt_takes_the_end_token_where_there_is_no_begin_token():
-    assert split_text(byte_tokenizer(), "", "a").prompt == (256,)
+    (each,) = split_texts(byte_tokenizer(), [("", "a")])
+    assert each.prompt == (256,)
 
 
 def test_perplexity_is_worked_by_hand():

@@ -3,15 +3,17 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from conftest import ending_tokenizer, tiny_gpt2
 from doubles import HashScorer
 
 from detox_bench.data.preference_text import token_count
 from detox_bench.data.preferences import read_pairs
 from detox_bench.errors import BadData, BadRunFolder, DetoxBenchError, UnknownName
 from detox_bench.modeling.nucleus import SamplingSettings
-from detox_bench.runs import RunFolder, read_generations
+from detox_bench.runs import RunFolder, SampleKey, read_generations
 from detox_bench.trainers.pair_checks import length_auc, paired_auc
 from detox_bench.trainers.pair_choice import (
     Candidate,
@@ -19,7 +21,7 @@ from detox_bench.trainers.pair_choice import (
     choose,
     stratified,
 )
-from detox_bench.trainers.pair_models import load_pair_model
+from detox_bench.trainers.pair_models import PairModel, _requests, load_pair_model
 from detox_bench.trainers.pair_sampling import SamplePlan, read_prompts, sample_pairs
 from detox_bench.types import PreferencePair, Prompt
 
@@ -239,3 +241,55 @@ def test_prompts_come_from_files_too(tmp_path):
         read_prompts(SamplePlan(("fr",), prompts=str(rows)), "fr")
     with pytest.raises(UnknownName, match="prompt source"):
         read_prompts(SamplePlan(prompts="rtplz"), "en")
+
+
+def test_one_id_in_two_languages_is_two_prompts(model, tmp_path, any_script):
+    file = tmp_path / "prompts.jsonl"
+    rows = [
+        {"id": "7", "language": "en", "prompt": "Hello"},
+        {"id": "7", "language": "de", "prompt": "Guten Tag"},
+        {"id": "8", "language": "en", "prompt": "Taxi"},
+        {"id": "8", "language": "de", "prompt": "Taxi"},
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    both = plan(prompts=str(file), languages=("en", "de"))
+    made = sample_pairs(model, HashScorer(), both, tmp_path / "both")
+    assert [made.record["languages"][code]["samples"] for code in ("en", "de")] == [20, 20]
+    assert list(read_pairs(tmp_path / "both").pairs) == made.pairs  # no id is there twice
+    for code in ("en", "de"):
+        alone = plan(prompts=str(file), languages=(code,))
+        # As if the other language were not there; and from a folder that has its texts already.
+        for name in (code, "both"):
+            found = sample_pairs(model, HashScorer(), alone, tmp_path / name).pairs
+            assert found == [pair for pair in made.pairs if pair.language == code]
+    assert len(list(read_generations(tmp_path / "both.run"))) == 30
+
+
+def test_one_id_twice_in_a_language_is_refused(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"id": "7", "prompt": "a"}\n{"id": "7", "prompt": "b"}\n')
+    with pytest.raises(BadData, match="the id '7' more than once in 'en'"):
+        read_prompts(SamplePlan(prompts=str(file)), "en")
+
+
+def test_a_folder_or_other_bytes_given_as_prompts_are_one_sentence(tmp_path):
+    with pytest.raises(BadData, match="is a folder, not a file of prompts"):
+        read_prompts(SamplePlan(prompts=str(tmp_path)), "en")
+    file = tmp_path / "latin.txt"
+    file.write_bytes("schön".encode("latin-1"))
+    with pytest.raises(BadData, match="is not UTF-8: byte 3 is 0xf6"):
+        read_prompts(SamplePlan(prompts=str(file)), "en")
+
+
+def test_a_prompt_does_not_end_in_the_token_that_ends_a_text():
+    loaded = PairModel(tiny_gpt2(), ending_tokenizer(), "tiny")
+    key = SampleKey("s", "1", "h", 0)
+    (request,) = _requests(loaded, {key: Prompt("1", "en", "ab c")}, 100)
+    assert request.tokens == (4, 3, 2)  # <s> ab c, without </s>
+
+
+def test_the_window_is_that_of_the_language_model_in_a_model_of_more_parts():
+    text = SimpleNamespace(max_position_embeddings=99)
+    config = SimpleNamespace(get_text_config=lambda: text)
+    model = SimpleNamespace(config=config)
+    assert PairModel(model, SimpleNamespace(model_max_length=10**30), "tiny").window == 99

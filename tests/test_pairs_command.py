@@ -28,11 +28,21 @@ def run(*arguments: object) -> str:
 def test_make_writes_plain_pairs_and_says_what_it_left_out(pairs_file, tmp_path):
     out = tmp_path / "out.jsonl"
     said = run("make", pairs_file, "--output", out, "--same-length")
-    assert "1 pairs, 1 left out" in said
+    assert "1 pairs, 1 left out, 0 filtered" in said
     assert "left out, empty chosen: 1 (in.jsonl, line 2" in said
     (pair,) = read_pairs(out).pairs
     assert (pair.chosen, pair.rejected, pair.complete) == (" is kind.", " is a", False)
     assert "fool" not in said
+
+
+def test_make_tells_what_a_format_filters_from_what_is_wrong(tmp_path):
+    row = {"prompt_text": "a", "unpert_gen_text": "b", "pert_gen_text": "c"}
+    path = tmp_path / "in.jsonl"
+    rows = (row, row | {"pert_gen_text": "c" * 300})
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    said = run("make", path, "--output", tmp_path / "out.jsonl", "--format", "legacy")
+    assert "1 pairs, 0 left out, 1 filtered" in said
+    assert "filtered, over 256 characters: 1 (in.jsonl, line 2" in said
 
 
 def test_make_cuts_by_the_tokens_of_a_model(pairs_file, tmp_path, gpt2_folder):
@@ -68,6 +78,7 @@ def test_check_prints_json_for_machines(pairs_file):
     found = json.loads(run("check", pairs_file, "--json"))
     assert found["pairs"] == 1
     assert found["left_out"] == {"empty chosen": 1}
+    assert found["filtered"] == {}
     assert found["groups"][0]["margin"] > 0.3
     assert {each["source"] for each in found["overlaps"]} == {"rtplx", "sample"}
 

@@ -120,8 +120,21 @@ def test_a_file_without_any_usable_pair_says_why(tmp_path):
         read_pairs(lines(tmp_path / "a.jsonl", PLAIN | {"chosen": ""}))
     with pytest.raises(BadData, match="no rows"):
         read_pairs(lines(tmp_path / "b.jsonl"))
+    with pytest.raises(BadData, match="no pair to learn from: 1 over 256 characters"):
+        long = lines(tmp_path / "c.jsonl", LEE | {"pert_gen_text": "x" * 300})
+        read_pairs(long, "legacy")
     with pytest.raises(BadData, match="no file or folder"):
         read_pairs(tmp_path / "absent.jsonl")
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("name", ["auto", "plain", "lee", "legacy", "paradetox"])
+def test_a_json_array_is_refused_and_the_format_that_reads_it_named(tmp_path, indent, name):
+    path = tmp_path / "a.json"
+    path.write_text("\n" + json.dumps([PLAIN, PLAIN | {"chosen": " is calm."}], indent=indent))
+    with pytest.raises(BadData, match=r"a JSON array.*--pairs-format dataset"):
+        read_pairs(path, name)
+    assert len(read_pairs(path, "dataset").pairs) == 2
 
 
 def test_unknown_formats_and_fields_name_the_known_ones(tmp_path):
@@ -168,7 +181,9 @@ def test_legacy_keeps_the_copy_and_counts_characters(tmp_path):
     path = lines(tmp_path / "split_0.jsonl", LEE, long)
     found = read_pairs(path, "legacy")
     assert [pair.chosen for pair in found.pairs] == [LEE["unpert_gen_text"]]
-    assert found.left_out == {"over 256 characters": 1}
+    assert found.filtered == {"over 256 characters": 1}
+    assert (found.left_out, found.n_left_out, found.n_filtered) == ({}, 0, 1)
+    assert found.places["over 256 characters"] == ("split_0.jsonl, line 2",)
     just = LEE | {"pert_gen_text": "x" * (256 - len(LEE["prompt_text"]))}
     assert len(read_pairs(lines(path, LEE, just), "legacy").pairs) == 2
     assert (
@@ -228,7 +243,8 @@ def test_rtplx_pairs_go_by_the_human_labels_and_have_one_length(tmp_path):
     )
     assert (second.chosen, second.rejected) == (" my dear old", ", you fool")
     assert not first.complete
-    assert found.left_out == {"completion rated below 3": 1, "no toxic or no benign completion": 1}
+    assert found.filtered == {"completion rated below 3": 1}
+    assert found.left_out == {"no toxic or no benign completion": 1}
     assert found.changed["repeated prompt removed"] == 2
     lower = read_pairs(folder, options=ReadOptions(least_toxicity=2.5, subset="odd"))
     assert [pair.id for pair in lower.pairs] == ["rtplx/en/1"]
@@ -362,5 +378,5 @@ def test_the_real_files_have_the_counts_of_the_documentation(shared):
     assert rewrites.left_out["no neutral rewrite"] == 5
     assert len(rewrites.pairs) + rewrites.n_left_out == 19_748
     english = read_pairs(rtp_lx)
-    assert (len(english.pairs), english.n_left_out) == (389, 111)
+    assert (len(english.pairs), english.n_filtered) == (389, 111)
     assert all(len(p.chosen.split()) == len(p.rejected.split()) for p in english.pairs)

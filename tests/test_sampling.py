@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_gpt2, tiny_llama
+from conftest import tiny_gpt2, tiny_llama, tiny_mamba, tiny_mistral
 from torch import Tensor
-from transformers import MistralConfig, MistralForCausalLM
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling import sampling
@@ -18,23 +17,6 @@ from detox_bench.modeling.sampling import Sampler, SampleRequest
 
 SETTINGS = SamplingSettings(new_tokens=8, seed=5)
 Texts = dict[tuple[str, int], list[int]]
-
-
-def tiny_mistral(seed: int = 0) -> Any:
-    """Return a random Mistral that sees the last 8 tokens only."""
-    torch.manual_seed(seed)
-    config = MistralConfig(
-        vocab_size=257,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        sliding_window=8,
-        initializer_range=0.5,
-    )
-    return MistralForCausalLM(config).eval()
 
 
 MODELS: dict[str, Callable[[], Any]] = {
@@ -233,12 +215,8 @@ def test_bfloat16_is_sampled_without_settling(monkeypatch):
 
 
 def test_a_model_without_a_key_value_cache_is_one_sentence():
-    from transformers import MambaConfig, MambaForCausalLM
-
-    config = MambaConfig(vocab_size=257, hidden_size=16, num_hidden_layers=1, state_size=4)
-    model = CausalModel(MambaForCausalLM(config).eval())
     with pytest.raises(DetoxBenchError, match="MambaForCausalLM returns no key-value cache"):
-        sample(model, requests())
+        sample(CausalModel(tiny_mamba()), requests())
 
 
 def test_no_request_makes_no_batch(gpt2):

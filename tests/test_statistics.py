@@ -10,9 +10,9 @@ from detox_bench.statistics import (
     bootstrap_means,
     holm,
     mean_interval,
+    mean_of_groups,
     median_ratio_interval,
     paired_interval,
-    relative_change_interval,
     sign_flip_p,
 )
 
@@ -66,7 +66,6 @@ def test_a_run_against_itself_differs_by_exactly_nothing():
     values = np.random.default_rng(4).random(30).tolist()
     samples = np.random.default_rng(4).random((30, 5)).tolist()
     assert paired_interval(values, values) == (0.0, 0.0, 0.0)
-    assert relative_change_interval(values, values) == (0.0, 0.0, 0.0)
     assert median_ratio_interval(samples, samples) == (1.0, 1.0, 1.0)
     assert sign_flip_p(values, values) == 1.0
 
@@ -86,14 +85,6 @@ def test_paired_intervals_hold_a_known_effect_about_95_times_in_100():
         _, low, high = paired_interval(before.tolist(), after.tolist(), resamples=500)
         held += low <= -0.05 <= high
     assert 0.91 <= held / 300 <= 0.98
-
-
-def test_a_relative_change_is_that_of_the_means():
-    found = relative_change_interval([0.4, 0.6, 0.5], [0.2, 0.3, 0.25])
-    assert found == pytest.approx((-0.5, -0.5, -0.5))  # every prompt is halved
-    assert relative_change_interval([0.2, 0.8], [0.8, 0.0]).estimate == pytest.approx(-0.2)
-    assert all(map(math.isnan, relative_change_interval([0.0, 0.0], [0.5, 0.5])))
-    assert all(map(math.isnan, relative_change_interval([], [])))
 
 
 def test_a_median_ratio_is_that_of_all_samples():
@@ -143,3 +134,30 @@ def test_holm_is_worked_by_hand():
     corrected = holm([0.01, math.nan])
     assert corrected[0] == 0.01
     assert math.isnan(corrected[1])
+
+
+def test_items_that_groups_share_are_drawn_and_turned_in_all_of_them():
+    values = np.random.default_rng(9).normal(-0.1, 0.3, 40)
+    items = [str(n) for n in range(40)]
+    one, p = mean_of_groups([(items, values)])
+    assert one == pytest.approx(mean_interval(values.tolist()))
+    assert p == sign_flip_p([0.0] * 40, values.tolist())
+    alike, same_p = mean_of_groups([(items, values)] * 6)
+    assert alike == pytest.approx(one)
+    assert same_p == p
+    apart, _ = mean_of_groups([([f"{n} {i}" for i in items], values) for n in range(6)])
+    # Six independent languages of one variance: their mean spreads by a root of six less.
+    assert apart.high - apart.low == pytest.approx((one.high - one.low) / math.sqrt(6), rel=0.1)
+
+
+def test_a_mean_of_groups_of_different_items_is_worked_by_hand():
+    # Items a b in the first, b in the second: (1 + 3) / 2 = 2 and 4, in the mean 3.
+    groups = [(["a", "b"], np.array([1.0, 3.0])), (["b"], np.array([4.0]))]
+    found, p = mean_of_groups(groups)
+    # Draws ab: 3. bb: (3 + 4) / 2 = 3.5. aa has nothing of the second and does not count.
+    assert found == (3.0, 3.0, 3.5)
+    # a adds 1/2 / 2 = 0.25, b adds (3/2 + 4) / 2 = 2.75: of 4 patterns 3 and -3 are as far.
+    assert p == 2 / 4
+    single, _ = mean_of_groups([(["a"], np.array([1.0])), (["a"], np.array([2.0]))])
+    assert single.estimate == 1.5
+    assert math.isnan(single.low)

@@ -5,8 +5,9 @@ import pytest
 pytest.importorskip("trl", reason="needs the train extra")
 
 from detox_bench.errors import BadData, DetoxBenchError, UnknownName
-from detox_bench.trainers.arguments import DetoxArguments, full_help, ours, parse, recipes
+from detox_bench.trainers.arguments import DetoxArguments, ours, recipes
 from detox_bench.trainers.checks import check_arguments
+from detox_bench.trainers.parsing import full_help, parse
 
 NEEDED = ["--model", "m", "--pairs", "p.jsonl", "--output_dir", "o"]
 
@@ -78,6 +79,42 @@ def test_a_wrong_argument_is_named(line, says):
         parse([*NEEDED, *line])
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_loss_of_ones_own_gives_up_the_weights_of_the_recipe():
+    assert parse([*NEEDED, "--loss_type", "sigmoid"]).dpo.loss_weights is None
+    found = parse([*NEEDED, "--loss_type", "sigmoid", "ipo", "--loss_weights", "1", "2"])
+    assert found.dpo.loss_weights == [1.0, 2.0]
+    assert parse(NEEDED).dpo.loss_weights == [1.0, 1.0], "the recipe's own"
+
+
+def test_half_precision_of_one_kind_gives_up_the_other(monkeypatch):
+    from detox_bench.trainers import parsing
+
+    known = parsing.machine_defaults() | {"bf16": True}
+    monkeypatch.setattr(parsing, "machine_defaults", lambda: known)
+    assert parse(NEEDED).dpo.bf16
+    assert not parse([*NEEDED, "--fp16", "true"]).dpo.bf16
+
+
+def test_a_configuration_may_give_one_text_where_several_are_taken(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("pairs: mine.jsonl\nwatch_languages: en\n")
+    found = parse(["--model", "m", "--output_dir", "o", "--config", str(config)]).ours
+    assert (found.pairs, found.watch_languages) == (["mine.jsonl"], ["en"])
+
+
+@pytest.mark.parametrize("line", ["append_eos: sometimes", "append_eos: no", "prompt_keep: middle"])
+def test_a_configuration_with_a_value_that_is_no_choice_is_refused(line, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text(line + "\n")
+    with pytest.raises(UnknownName, match=r"c\.yaml"):
+        parse([*NEEDED, "--config", str(config)])
+
+
+def test_arguments_are_not_abbreviated():
+    with pytest.raises(UnknownName, match=r"'--recip'\. Did you mean '--recipe'"):
+        parse([*NEEDED, "--recip", "paper-full"])
 
 
 def test_an_unknown_key_of_a_configuration_is_named_with_its_file(tmp_path):

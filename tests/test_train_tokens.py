@@ -82,14 +82,22 @@ def test_the_fingerprint_knows_tokens_lengths_and_order(tokenizer):
 
 
 def test_a_split_keeps_the_pairs_of_a_prompt_together_and_is_the_same_again():
-    pairs = [PreferencePair(str(n), f"p{n // 3}", "c", "r") for n in range(300)]
+    pairs = [PreferencePair(str(n), f"p{n // 3}", "c", f"r {n}") for n in range(300)]
     train, held_out = split(pairs, 0.1, seed=0)
     assert len(held_out) == 30 and len(train) == 270
     assert not {each.prompt for each in train} & {each.prompt for each in held_out}
     assert split(pairs, 0.1, seed=0) == (train, held_out)
     assert split(pairs, 0.1, seed=1) != (train, held_out)
-    alone = [PreferencePair(str(n), "", "c", "r") for n in range(20)]
+    alone = [PreferencePair(str(n), "", "c", f"r {n}") for n in range(20)]
     assert len(split(alone, 0.1, seed=0)[1]) == 2, "without prompts it goes pair by pair"
+    # One rejected text, cut into prompt and continuation in two ways.
+    cut = [
+        PreferencePair(str(n), "a fool"[: n % 2 * 2], "c", "a fool"[n % 2 * 2 :]) for n in (0, 1)
+    ]
+    other = [PreferencePair(str(n), f"p{n}", "c", "r") for n in range(2, 40)]
+    for seed in range(20):
+        held_out = {pair.id for pair in split([*cut, *other], 0.2, seed)[1]}
+        assert len(held_out & {"0", "1"}) in (0, 2)
 
 
 def test_a_pad_token_equal_to_end_of_text_is_replaced_where_the_tokenizer_has_another():

@@ -28,6 +28,7 @@ from detox_bench.trainers.watch_file import WatchFile
 from detox_bench.trainers.watch_measure import _choose
 from detox_bench.trainers.watch_quiet import loaded_once, undisturbed, without_adapter
 from detox_bench.trainers.watch_records import LanguageReading, WatchRecord
+from detox_bench.trainers.watch_trainer import reference_of
 
 trl = pytest.importorskip("trl", reason="needs the train extra")
 peft = pytest.importorskip("peft", reason="needs the train extra")
@@ -166,7 +167,7 @@ def test_all_is_put_back_after_an_error(gpt2_folder):
 
 def test_a_measurement_is_the_same_each_time_and_as_worked_out_slowly(gpt2_folder):
     reference = load(gpt2_folder)
-    watch = measuring(gpt2_folder, reference=loaded_once(lambda: reference))
+    watch = measuring(gpt2_folder, reference=loaded_once(lambda: reference, reference))
     first, second = watch.measure(0), watch.measure(5)
     assert first.languages == second.languages
     drawn = watch._draw()["en"]
@@ -199,6 +200,24 @@ def test_the_reference_of_an_adapter_is_the_model_without_it_or_its_frozen_copy(
         assert not torch.allclose(reference(ids).logits, expected)
         assert not torch.allclose(reference(ids).logits, adapted)
     assert torch.equal(model(ids).logits, adapted)
+
+
+def test_a_reference_is_moved_to_where_the_model_lies_when_it_is_first_used(gpt2_folder):
+    reference, trained = load(gpt2_folder), SimpleNamespace(device=torch.device("cpu"))
+    held = loaded_once(lambda: reference, trained)
+    trained.device = torch.device("meta")  # a trainer places its model after the watch is made
+    for _ in range(2):
+        with held() as model:
+            assert model.device == torch.device("meta")
+
+
+def test_the_reference_that_is_loaded_lies_beside_the_trained_model(gpt2_folder, tmp_path):
+    trainer = make_trainer(gpt2_folder, tmp_path)
+    trainer.ref_model = None
+    trainer.model.to("meta")
+    reference = reference_of(trainer, SMALL, lambda: load(gpt2_folder))
+    with reference() as model:
+        assert model.device == torch.device("meta")
 
 
 def test_perplexity_turned_off_loads_no_reference(gpt2_folder, tmp_path):

@@ -1,18 +1,16 @@
-"""What `train-dpo` asks beside the arguments of TRL: one dataclass, and how all are put together.
+"""What `train-dpo` asks beside the arguments of TRL, and the recipes that set them.
 
-An argument is, in this order: what the command line says, what the user's ``--config`` YAML says,
-what the recipe says, what suits the machine, the default of TRL.
+To add a recipe, write ``recipes/<name>.yaml``; its first comment says what it is.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import yaml
 
-from detox_bench.errors import BadData, DetoxBenchError, missing_extra, unknown_name
+from detox_bench.errors import BadData, unknown_name
 
 _RECIPES = files("detox_bench.trainers").joinpath("recipes")
 #: What ``append_eos`` may be, and what it means.
@@ -140,38 +138,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def parse(command_line: Sequence[str]) -> Arguments:
-    """Return the arguments of a run. Raises ``DetoxBenchError`` for one that is none."""
-    words, config = _without_config(command_line)
-    recipe = _recipe_named(words, config)
-    parser = _parser()
-    for source, values in (("the machine", machine_defaults()), *recipe, *config):
-        _set_defaults(parser, source, values)
-    try:
-        parsed = parser.parse_args_into_dataclasses(args=[*_with_aliases(words)])
-    except ValueError as error:
-        raise _not_valid(parser, error) from error
-    return Arguments(*parsed)
-
-
-def full_help() -> str:
-    """Return the help of every argument, TRL's among them."""
-    return str(_parser().format_help())
-
-
-def machine_defaults() -> dict[str, Any]:
-    """Return what suits this machine: TRL's defaults are those of a recent GPU."""
-    import torch
-
-    gpu = torch.cuda.is_available()
-    return {
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "gradient_checkpointing": gpu,
-        "dataloader_pin_memory": gpu,
-        "use_cpu": not gpu and not torch.backends.mps.is_available(),
-        "report_to": "none",
-        "precompute_ref_log_probs": True,
-    }
+def ours() -> list[tuple[str, str, Any]]:
+    """Return name, help and default of each argument that is ours."""
+    return [
+        (each.name, str(each.metadata["help"]), getattr(DetoxArguments(), each.name))
+        for each in fields(DetoxArguments)
+    ]
 
 
 def _headline(text: str) -> str:
@@ -181,86 +153,3 @@ def _headline(text: str) -> str:
             break
         lines.append(line.removeprefix("#").strip())
     return " ".join(lines).partition(". ")[0].rstrip(".") + "."
-
-
-def _parser() -> Any:
-    try:
-        from trl import DPOConfig, ModelConfig, TrlParser
-    except ImportError as error:
-        raise missing_extra("train-dpo", "train") from error
-
-    class Parser(TrlParser):  # type: ignore[misc]
-        def error(self, message: str) -> NoReturn:
-            raise ValueError(message)
-
-    return Parser((DetoxArguments, DPOConfig, ModelConfig), prog="detox-bench train-dpo")
-
-
-def _without_config(words: Sequence[str]) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
-    """Return the words without ``--config FILE``, and what the file says."""
-    words = [part for word in words for part in _split_equals(word)]
-    if "--config" not in words:
-        return words, []
-    at = words.index("--config")
-    if at + 1 == len(words):
-        raise DetoxBenchError("--config needs the path of a YAML file.")
-    file = words[at + 1]
-    return words[:at] + words[at + 2 :], [(file, read_yaml(Path(file)))]
-
-
-def _split_equals(word: str) -> list[str]:
-    name, equals, value = word.partition("=")
-    return [name, value] if equals and name.startswith("--") else [word]
-
-
-def _recipe_named(
-    words: Sequence[str], config: Sequence[tuple[str, dict[str, Any]]]
-) -> list[tuple[str, dict[str, Any]]]:
-    """Return the recipe that the command line, or else the configuration, asks for."""
-    name = next((values["recipe"] for _, values in config if "recipe" in values), "modern")
-    if "--recipe" in words[:-1]:
-        name = words[words.index("--recipe") + 1]
-    if name in (None, "none"):
-        return []
-    return [(f"recipe {name}", read_recipe(str(name)))]
-
-
-def _with_aliases(words: Sequence[str]) -> list[str]:
-    """Return the words with our short names as TRL's, and dashes as underscores."""
-    return [_ALIASES.get(word, word) for word in (_underscored(word) for word in words)]
-
-
-_ALIASES = {"--output": "--output_dir", "--model_name_or_path": "--model"}
-
-
-def _underscored(word: str) -> str:
-    return "--" + word[2:].replace("-", "_") if word.startswith("--") else word
-
-
-def _set_defaults(parser: Any, source: str, values: dict[str, Any]) -> None:
-    """Let ``values`` be what is not said on the command line."""
-    for name in values:
-        if name not in _names(parser):
-            raise unknown_name(f"argument (in {source})", name, _names(parser))
-    parser.set_defaults_with_config(**values)
-
-
-def _names(parser: Any) -> set[str]:
-    return {action.dest for action in parser._actions} - {"help"}
-
-
-def _not_valid(parser: Any, error: ValueError) -> DetoxBenchError:
-    """Return the error for a command line that argparse does not take."""
-    message = str(error)
-    unknown = next((word for word in message.split("'") if word.startswith("--")), None)
-    if "not used" in message and unknown:
-        return unknown_name("argument", unknown, [f"--{name}" for name in _names(parser)])
-    return DetoxBenchError(f"The arguments are not right: {message.rstrip('.')}.")
-
-
-def ours() -> list[tuple[str, str, Any]]:
-    """Return name, help and default of each argument that is ours."""
-    return [
-        (each.name, str(each.metadata["help"]), getattr(DetoxArguments(), each.name))
-        for each in fields(DetoxArguments)
-    ]

@@ -1,5 +1,6 @@
 """From arguments, model and pairs to a trainer that is ready."""
 
+from collections.abc import Callable
 from typing import Any
 
 from datasets import Dataset
@@ -8,26 +9,32 @@ from transformers.pytorch_utils import Conv1D
 from trl import get_peft_config
 
 from detox_bench.trainers.arguments import Arguments
-from detox_bench.trainers.checks import names_modules
+from detox_bench.trainers.checks import ends_names
 from detox_bench.trainers.preparation import (
     LoadedModel,
     PreparedPairs,
     base_model,
+    loading_options,
     reference_cache,
 )
+from detox_bench.trainers.progress import tell_briefly
 from detox_bench.trainers.tokens import TokenPairs
-from detox_bench.trainers.trainer import DetoxDPOTrainer, ReferenceSource
+from detox_bench.trainers.trainer import DetoxDPOTrainer, FirstStep, ReferenceSource
 from detox_bench.trainers.watch import WatchOptions, watch_training
 
 
 def build_trainer(
-    arguments: Arguments, loaded: LoadedModel, pairs: PreparedPairs
+    arguments: Arguments,
+    loaded: LoadedModel,
+    pairs: PreparedPairs,
+    on_first_step: Callable[[FirstStep], None] | None = None,
 ) -> tuple[DetoxDPOTrainer, Any]:
     """Return the trainer, and the watch on toxicity or None."""
     ours, dpo, model = arguments
-    _settle(dpo, pairs)
+    _settle(arguments, pairs)
     key: dict[str, object] = {
         "weights": loaded.weights,
+        "configuration": loaded.configuration,
         "dtype": str(loaded.model.dtype),
         "autocast": "bf16" if dpo.bf16 else "fp16" if dpo.fp16 else None,
     }
@@ -39,21 +46,24 @@ def build_trainer(
         processing_class=loaded.tokenizer,
         peft_config=_adapter(model, loaded.model),
         reference=ReferenceSource(reference_cache(arguments), key),
+        on_first_step=on_first_step,
     )
+    tell_briefly(trainer)
     if ours.early_stopping_patience:
         trainer.add_callback(EarlyStoppingCallback(ours.early_stopping_patience))
     return trainer, _watch(arguments, trainer)
 
 
-def _settle(dpo: Any, pairs: PreparedPairs) -> None:
+def _settle(arguments: Arguments, pairs: PreparedPairs) -> None:
     """Make TRL's arguments agree with what was prepared."""
+    dpo = arguments.dpo
     dpo.max_length = None  # the pairs are cut
     if not pairs.validation.pairs:
         dpo.eval_strategy = type(dpo.eval_strategy)("no")
-        dpo.load_best_model_at_end = False
     if dpo.precompute_ref_batch_size is None:
         dpo.precompute_ref_batch_size = max(8, dpo.per_device_eval_batch_size)
-    dpo.model_init_kwargs = None
+    if not dpo.precompute_ref_log_probs:  # TRL loads the reference itself
+        dpo.model_init_kwargs = {**loading_options(arguments)}
 
 
 def _adapter(asked: Any, model: Any) -> Any:
@@ -63,7 +73,7 @@ def _adapter(asked: Any, model: Any) -> Any:
         return None
     config.fan_in_fan_out = any(isinstance(part, Conv1D) for part in model.modules())
     targets = asked.lora_target_modules
-    if isinstance(targets, str) and names_modules(model, targets):
+    if isinstance(targets, str) and ends_names(model, targets):
         config.target_modules = {targets}  # TRL makes one name a text, which PEFT takes for a regex
     return config
 

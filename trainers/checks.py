@@ -41,6 +41,9 @@ def check_arguments(arguments: Arguments) -> None:
         )
     if ours.prompt_length < 1:
         raise DetoxBenchError(f"--prompt_length is {ours.prompt_length}; it must be 1 or more.")
+    for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+        if getattr(dpo, name) < 1:
+            raise DetoxBenchError(f"--{name} is {getattr(dpo, name)}; it must be 1 or more.")
     if dpo.max_length is not None and dpo.max_length <= ours.prompt_length:
         raise DetoxBenchError(
             f"--max_length {dpo.max_length} leaves no room after a prompt of --prompt_length "
@@ -112,13 +115,6 @@ def freeze_others(model: Any, pattern: str) -> str:
     return f"{trained:,} of {total:,} parameters are trained."
 
 
-def window(model: Any) -> int | None:
-    """Return the most positions the model has, or None where it names no limit."""
-    config = model.config.get_text_config()
-    found = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    return int(found) if found else None
-
-
 def lora_notes(model: Any, targets: Sequence[str] | str | None) -> list[str]:
     """Return warnings on LoRA over ``model``.
 
@@ -128,7 +124,7 @@ def lora_notes(model: Any, targets: Sequence[str] | str | None) -> list[str]:
     if targets is None or targets == "all-linear" or list(targets) == ["all-linear"]:
         return []
     wanted = [targets] if isinstance(targets, str) else list(targets)
-    missing = [each for each in wanted if not names_modules(model, each)]
+    missing = [each for each in wanted if not _names(model, each)]
     if missing:
         known = sorted({name.rpartition(".")[2] for name in _linear(model)})
         raise DetoxBenchError(
@@ -138,9 +134,18 @@ def lora_notes(model: Any, targets: Sequence[str] | str | None) -> list[str]:
     return _tied_note(model, wanted)
 
 
-def names_modules(model: Any, target: str) -> bool:
+def ends_names(model: Any, target: str) -> bool:
     """Return whether ``target`` is the end of a module's name."""
     return any(_ends(name, target) for name, _ in model.named_modules())
+
+
+def _names(model: Any, target: str) -> bool:
+    """Return whether PEFT finds a module by ``target``: an end of a name, or a whole regex."""
+    names = [name for name, _ in model.named_modules()]
+    try:
+        return ends_names(model, target) or any(re.fullmatch(target, name) for name in names)
+    except re.error:
+        return False
 
 
 def _tied_note(model: Any, wanted: Sequence[str]) -> list[str]:

@@ -3,19 +3,23 @@
 The steps of a run, in their order: arguments, model, pairs, folder, trainer, training, record.
 """
 
+import hashlib
 import logging
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from detox_bench.errors import DetoxBenchError
-from detox_bench.modeling.fingerprint import weights_sha256
-from detox_bench.trainers.arguments import Arguments, parse
+from safetensors import SafetensorError
+
+from detox_bench.errors import BadRunFolder, DetoxBenchError
+from detox_bench.trainers.arguments import Arguments
 from detox_bench.trainers.checks import check_arguments
 from detox_bench.trainers.output import TrainingFolder
+from detox_bench.trainers.parsing import parse
 from detox_bench.trainers.preparation import (
     LoadedModel,
     PreparedPairs,
@@ -28,26 +32,28 @@ from detox_bench.trainers.preparation import (
 logger = logging.getLogger(__name__)
 
 _LIBRARIES = ("detox-bench", "trl", "transformers", "peft", "accelerate", "torch", "datasets")
-#: Arguments of TRL that decide the trained weights; a run is continued only with the same ones.
-_DECIDING = (
-    *("learning_rate", "optim", "optim_args", "weight_decay", "max_grad_norm", "adam_beta1"),
-    *("adam_beta2", "adam_epsilon", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps"),
-    *("num_train_epochs", "max_steps", "per_device_train_batch_size", "seed", "data_seed"),
-    *("gradient_accumulation_steps", "train_sampling_strategy", "bf16", "fp16", "max_length"),
-    *("loss_type", "loss_weights", "beta", "ld_alpha", "label_smoothing", "f_divergence_type"),
-    *("use_weighting", "sync_ref_model", "disable_dropout", "neftune_noise_alpha"),
-    *("load_best_model_at_end", "metric_for_best_model", "eval_steps", "save_steps"),
+#: Arguments that do not decide the trained weights; a run is continued only if all others agree.
+_NOT_DECIDING = frozenset(
+    (
+        *("output_dir", "run_name", "project", "report_to", "logging_dir", "log_level"),
+        *("log_level_replica", "log_on_each_node", "logging_steps", "logging_strategy"),
+        *("logging_first_step", "logging_nan_inf_filter", "disable_tqdm", "save_total_limit"),
+        *("save_on_each_node", "save_only_model", "resume_from_checkpoint", "push_to_hub"),
+        *("hub_model_id", "hub_strategy", "hub_token", "hub_private_repo", "hub_always_push"),
+        *("hub_revision", "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
+        *("dataloader_num_workers", "dataloader_pin_memory", "dataloader_prefetch_factor"),
+        *("dataloader_persistent_workers", "dataloader_multiprocessing_context", "debug"),
+        *("dataset_num_proc", "skip_memory_metrics", "include_num_input_tokens_seen", "use_cpu"),
+        *("eval_accumulation_steps", "per_device_eval_batch_size", "precompute_ref_batch_size"),
+        *("precompute_ref_log_probs", "max_length", "model_init_kwargs", "ddp_timeout"),
+        *("torch_empty_cache_steps", "local_rank", "restore_callback_states_from_checkpoint"),
+        *("model_name_or_path", "model_revision", "gradient_checkpointing_kwargs", "use_cache"),
+        *("activation_checkpointing_kwargs", "deepspeed_plugin", "distributed_state"),
+    )
 )
-_DECIDING_LORA = (
-    *("use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora"),
-    *("use_dora", "lora_modules_to_save", "load_in_4bit", "load_in_8bit", "dtype"),
-)
-_DECIDING_OURS = (
-    "prompt_length",
-    "prompt_keep",
-    "append_eos",
-    "early_stopping_patience",
-    "train_only",
+_OURS_DECIDING = (
+    *("prompt_length", "prompt_keep", "append_eos", "early_stopping_patience", "train_only"),
+    *("watch_every", "watch_target", "watch_perplexity"),
 )
 
 
@@ -109,12 +115,15 @@ def identity(arguments: Arguments, loaded: LoadedModel, pairs: PreparedPairs) ->
     ours, dpo, model = arguments
     chosen: dict[str, Any] = {
         "base_weights_sha256": loaded.weights,
+        "base_configuration": loaded.configuration,
         "pairs_sha256": pairs.train.fingerprint,
         "validation_sha256": pairs.validation.fingerprint,
+        "processes": dpo.world_size,
     }
-    chosen |= {name: getattr(dpo, name, None) for name in _DECIDING}
-    chosen |= {name: getattr(model, name, None) for name in _DECIDING_LORA}
-    chosen |= {name: getattr(ours, name) for name in _DECIDING_OURS}
+    for part in (dpo, model):
+        names = [field.name for field in fields(part) if field.name not in _NOT_DECIDING]
+        chosen |= {name: getattr(part, name) for name in names}
+    chosen |= {name: getattr(ours, name) for name in _OURS_DECIDING}
     return {name: _plain(value) for name, value in chosen.items()}
 
 
@@ -132,27 +141,61 @@ def _run(
     from detox_bench.trainers.build import build_trainer
 
     checkpoint = arguments.dpo.resume_from_checkpoint or folder.last_checkpoint()
-    try:
-        trainer, watch = build_trainer(arguments, loaded, pairs)
-    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise DetoxBenchError(f"TRL cannot train with these arguments: {reason}") from error
-    if trainer.accelerator.is_main_process:
-        folder.write(**_beginning(arguments, loaded, pairs))
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoint and arguments.dpo.sync_ref_model:
+        raise DetoxBenchError(
+            "A run with --sync_ref_model cannot go on: its reference is in no checkpoint. Give "
+            "--overwrite to begin anew."
+        )
+    with _told_in_a_sentence():
+        trainer, watch = build_trainer(
+            arguments, loaded, pairs, lambda found: folder.write(first_step=found.as_json())
+        )
+        if trainer.accelerator.is_main_process:
+            folder.clear()
+            folder.write(**_beginning(arguments, loaded, pairs))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _save(trainer, folder)
     if trainer.accelerator.is_main_process:
-        folder.finish(**_ending(trainer, watch))
+        folder.finish(**_ending(trainer, watch, folder.path))
     trainer.accelerator.wait_for_everyone()
 
 
-def _save(trainer: Any, folder: TrainingFolder) -> None:
+@contextmanager
+def _told_in_a_sentence() -> Iterator[None]:
+    """Turn what TRL and transformers refuse into one sentence."""
+    import torch
+
     try:
-        trainer.save_model(str(folder.path))
-    except OSError as error:
+        yield
+    except torch.OutOfMemoryError as error:
         raise DetoxBenchError(
-            f"The trained model could not be written to {folder.path}: {error.strerror or error}. "
-            "Make room and give the same command again: it goes on from the last checkpoint."
+            "The device has too little memory. Halve --per_device_train_batch_size and double "
+            "--gradient_accumulation_steps, or give --gradient_checkpointing true; the same "
+            "result comes out. Or train LoRA: --use_peft true."
+        ) from error
+    except OSError as error:
+        raise BadRunFolder(f"A file could not be read or written: {error}.") from error
+    except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        logger.debug("while training", exc_info=True)
+        raise DetoxBenchError(f"TRL cannot train with these arguments: {reason}") from error
+
+
+def _save(trainer: Any, folder: TrainingFolder) -> None:
+    with _whole(f"The trained model could not be written to {folder.path}", folder):
+        trainer.save_model(str(folder.path))
+
+
+@contextmanager
+def _whole(what: str, folder: TrainingFolder) -> Iterator[None]:
+    """Say what a write that failed (a full disk) cost, and what to do."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        there = folder.last_checkpoint()
+        on = f"goes on from {there.name}" if there else "begins anew, as there is no checkpoint"
+        raise BadRunFolder(
+            f"{what}: {error}. Make room and give the same command again: it {on}."
         ) from error
 
 
@@ -162,6 +205,7 @@ def _beginning(arguments: Arguments, loaded: LoadedModel, pairs: PreparedPairs) 
         "model": ours.model,
         "recipe": ours.recipe,
         "arguments": asdict(ours),
+        "trl_arguments": {name: _plain(value) for name, value in dpo.to_dict().items()},
         "notes": list(loaded.notes),
         "pairs": {
             "counts": dict(pairs.counts),
@@ -176,10 +220,9 @@ def _beginning(arguments: Arguments, loaded: LoadedModel, pairs: PreparedPairs) 
     }
 
 
-def _ending(trainer: Any, watch: Any) -> dict[str, Any]:
+def _ending(trainer: Any, watch: Any, folder: Path) -> dict[str, Any]:
     state = trainer.state
-    first = trainer.first_step
-    found = {
+    return {
         "steps": state.global_step,
         "epochs": state.epoch,
         "best_checkpoint": Path(state.best_model_checkpoint).name
@@ -188,10 +231,18 @@ def _ending(trainer: Any, watch: Any) -> dict[str, Any]:
         "best_metric": state.best_metric,
         "reference_was_cached": trainer.reference_was_cached,
         "stopped_because": getattr(watch, "stopped_because", None),
-        "result_weights_sha256": weights_sha256(trainer.accelerator.unwrap_model(trainer.model)),
+        "result_sha256": _hashes(folder),
         "curves": state.log_history,
     }
-    return found | ({"first_step": first.as_json()} if first else {})
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of weights."""
+    found = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as content:
+            found[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
+    return found
 
 
 def _merge(arguments: Arguments, folder: TrainingFolder, loaded: LoadedModel) -> Path | None:
@@ -203,7 +254,8 @@ def _merge(arguments: Arguments, folder: TrainingFolder, loaded: LoadedModel) ->
         from accelerate import PartialState
 
         if PartialState().is_main_process:
-            _write_merged(folder.path, target, arguments, loaded.tokenizer)
+            with _whole(f"The merged model could not be written to {target}", folder):
+                _write_merged(folder.path, target, arguments, loaded.tokenizer)
     return target
 
 

@@ -21,6 +21,13 @@ from detox_bench.runs import write_json
 
 RECORD = "detox_run.json"
 _SCHEMA = 1
+#: What a run leaves in its folder.
+_WRITTEN = (
+    *(RECORD, "watch.jsonl", "*nan_batch.json", "checkpoint-*", "merged", ".merged"),
+    *("*.safetensors", "*.safetensors.index.json", "adapter_config.json", "config.json"),
+    *("generation_config.json", "training_args.bin", "token*.json", "special_tokens_map.json"),
+    *("chat_template.jinja", "README.md"),
+)
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
@@ -28,18 +35,18 @@ class TrainingFolder:
     """The folder of one run, found empty, unfinished or finished."""
 
     def __init__(self, path: Path, identity: Mapping[str, Any], overwrite: bool = False) -> None:
-        """Claim ``path`` for the run that ``identity`` describes.
+        """Claim ``path`` for the run that ``identity`` describes; ``clear`` makes room for it.
 
-        Raises ``BadRunFolder`` where another run, or anything that is no run, lies there.
+        Raises ``BadRunFolder`` where anything that is no run lies there, or another run that is
+        not to be overwritten.
         """
         self.path = path
         self._record: dict[str, Any] = {"schema": _SCHEMA, "identity": dict(identity)}
-        if overwrite:
-            self._clear()
+        self._overwrite = overwrite
         found = self._read()
         if found is None:
             self._check_empty()
-        else:
+        elif not overwrite:
             self._check_same(dict(found.get("identity", {})), dict(identity))
             self._record = found
 
@@ -55,7 +62,12 @@ class TrainingFolder:
 
     def write(self, **values: Any) -> None:
         """Add ``values`` to the record and write it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadRunFolder(
+                f"{self.path} cannot be made: {error.strerror or error}. Name another --output_dir."
+            ) from error
         self._record.setdefault("created", _now())
         self._record |= values
         write_json(self.path / RECORD, self._record)
@@ -103,10 +115,11 @@ class TrainingFolder:
                 "--output_dir, or give --overwrite to delete that run."
             )
 
-    def _clear(self) -> None:
-        """Delete what lies here, provided it is a run."""
-        if (self.path / RECORD).is_file():
-            shutil.rmtree(self.path)
+    def clear(self) -> None:
+        """Delete the run that lies here, if it is to be overwritten; other files stay."""
+        for pattern in _WRITTEN if self._overwrite else ():
+            for found in self.path.glob(pattern):
+                shutil.rmtree(found) if found.is_dir() else found.unlink()
 
 
 def _whole(folder: Path) -> bool:

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from detox_bench.modeling.nucleus import SamplingSettings
     from detox_bench.modeling.sampling import SampledTokens, SampleRequest
 
-_ENGINE = "detox-bench-pairs-1"
+#: Changes whenever the same model, seed and settings would give other texts.
+_ENGINE = "detox-bench-pairs-2"
 _LONGEST_WINDOW = 10**6  # tokenizers without a limit say 10**30
+
+#: ``(sample, text)`` of a prompt's continuations, by its id and language.
+Continuations = dict[tuple[str, str], list[tuple[int, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,17 @@ class PairModel:
     @property
     def window(self) -> int:
         """Return how many tokens the model takes."""
-        config = getattr(self.model.config, "max_position_embeddings", None)
-        limits = (config, self.tokenizer.model_max_length)
+        from detox_bench.modeling.tokens import window_of
+
+        limits = (window_of(self.model), self.tokenizer.model_max_length)
         return min(limit for limit in (*limits, _LONGEST_WINDOW) if limit)
 
     @property
     def stop_tokens(self) -> list[int]:
         """Return the ids that end a text: the tokenizer's, and the generation settings'."""
-        own = getattr(self.model.generation_config, "eos_token_id", None)
-        stops = own if isinstance(own, list) else [own]
-        return sorted({int(t) for t in (*stops, self.tokenizer.eos_token_id) if t is not None})
+        from detox_bench.modeling.tokens import stop_tokens_of
+
+        return stop_tokens_of(self.model, self.tokenizer)
 
 
 def load_tokenizer(name: str) -> Any:
@@ -97,10 +102,8 @@ class Wish:
     batch_size: int = 256
 
 
-def continue_prompts(
-    loaded: PairModel, prompts: Sequence[Prompt], wish: Wish
-) -> dict[str, list[tuple[int, str]]]:
-    """Return ``(sample, text)`` of every prompt by id, making what the run folder lacks.
+def continue_prompts(loaded: PairModel, prompts: Sequence[Prompt], wish: Wish) -> Continuations:
+    """Return ``(sample, text)`` of every prompt by id and language, making what the folder lacks.
 
     A process that is killed loses the batch it was at; the next goes on from there. Raises
     ``BadRunFolder`` where the folder holds the texts of another model or seed.
@@ -112,11 +115,8 @@ def continue_prompts(
             "Ask for fewer: --tokens."
         )
     settings = digest(asdict(wish.settings))
-    keys = {
-        SampleKey(settings, prompt.id, digest(prompt.text), sample): prompt
-        for prompt in prompts
-        for sample in range(wish.samples)
-    }
+    by_prompt = {prompt: _keys(prompt, settings, wish.samples) for prompt in prompts}
+    keys = {key: prompt for prompt, found in by_prompt.items() for key in found}
     with RunFolder(wish.folder, identity(loaded, wish.settings.seed)) as run:
         texts = {key: text for key, text in run.texts(settings).items() if key in keys}
         missing = {key: prompt for key, prompt in keys.items() if key not in texts}
@@ -125,10 +125,16 @@ def continue_prompts(
                 run.add(batch)
                 texts.update((each.key, each.text) for each in batch)
                 advance(len(batch))
-    found: dict[str, list[tuple[int, str]]] = {prompt.id: [] for prompt in prompts}
-    for key in keys:
-        found[key.prompt_id].append((key.sample, texts[key]))
-    return found
+    return {
+        (prompt.id, prompt.language): [(key.sample, texts[key]) for key in found]
+        for prompt, found in by_prompt.items()
+    }
+
+
+def _keys(prompt: Prompt, settings: str, samples: int) -> list[SampleKey]:
+    """Return the keys of a prompt's samples; those of one id and text in two languages are one."""
+    text = digest(prompt.text)
+    return [SampleKey(settings, prompt.id, text, sample) for sample in range(samples)]
 
 
 def _sample(
@@ -148,15 +154,14 @@ def _requests(
     loaded: PairModel, missing: dict[SampleKey, Prompt], room: int
 ) -> Iterator["SampleRequest"]:
     from detox_bench.modeling.sampling import SampleRequest
+    from detox_bench.modeling.tokens import prompt_tokens
 
     by_prompt: dict[tuple[SampleKey, Prompt], list[int]] = {}
     for key, prompt in missing.items():
         by_prompt.setdefault((key._replace(sample=0), prompt), []).append(key.sample)
-    first = loaded.tokenizer.bos_token_id
-    first = loaded.tokenizer.eos_token_id if first is None else first
     for (key, prompt), samples in by_prompt.items():
-        tokens = loaded.tokenizer.encode(prompt.text, verbose=False)[-room:] or [first]
-        yield SampleRequest(prompt.id, tuple(tokens), tuple(samples), (key, prompt.language))
+        tokens = prompt_tokens(loaded.tokenizer, prompt.text, room)
+        yield SampleRequest(prompt.id, tokens, tuple(samples), (key, prompt.language))
 
 
 def _stored(tokenizer: Any, sampled: "SampledTokens") -> StoredGeneration:

@@ -6,7 +6,7 @@ what made the pairs stands in ``<output>.json``.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,13 @@ from detox_bench.trainers.pair_choice import (
     choose,
     stratified,
 )
-from detox_bench.trainers.pair_models import PairModel, Wish, continue_prompts, identity
+from detox_bench.trainers.pair_models import (
+    Continuations,
+    PairModel,
+    Wish,
+    continue_prompts,
+    identity,
+)
 from detox_bench.types import PreferencePair, Prompt
 
 
@@ -82,8 +88,8 @@ def sample_pairs(loaded: PairModel, scorer: Scorer, plan: SamplePlan, output: Pa
     if not pairs:
         raise DetoxBenchError(
             f"No prompt has two continuations of one length that are {plan.choice.margin:g} apart "
-            f"by {scorer.name}. Lower --margin, raise --samples, ask toxic prompts, or, if the model "
-            "writes another language than its prompts, give --any-language."
+            f"by {scorer.name}. Lower --margin, raise --samples, ask toxic prompts, or, "
+            "where the model writes other languages than its prompts are in, give --any-language."
         )
     record = _record(loaded, scorer, plan, pairs) | {"languages": languages}
     write_pairs(output, pairs)
@@ -92,7 +98,10 @@ def sample_pairs(loaded: PairModel, scorer: Scorer, plan: SamplePlan, output: Pa
 
 
 def read_prompts(plan: SamplePlan, language: str) -> tuple[Prompt, ...]:
-    """Return the prompts to continue in one language. Raises as ``load_prompts``."""
+    """Return the prompts to continue in one language, each with an id of its own.
+
+    Raises as ``load_prompts``, and ``BadData`` for a file that cannot be read.
+    """
     if plan.prompts in SOURCES:
         found = load_prompts(language, plan.prompts, plan.subset).prompts
     elif Path(plan.prompts).exists():
@@ -101,12 +110,19 @@ def read_prompts(plan: SamplePlan, language: str) -> tuple[Prompt, ...]:
         raise unknown_name("prompt source, nor a file,", plan.prompts, SOURCES)
     if not found:
         raise BadData(f"{plan.prompts} has no prompt in {language!r}: name another --language.")
+    if twice := [name for name, n in Counter(prompt.id for prompt in found).items() if n > 1]:
+        raise BadData(
+            f"{plan.prompts} has the id {twice[0]!r} more than once in {language!r}. Give each its "
+            "own."
+        )
     return found[: plan.limit]
 
 
 def _prompts_in(path: Path, language: str, asked: Sequence[str]) -> Iterator[Prompt]:
+    if path.is_dir():
+        raise BadData(f"{path} is a folder, not a file of prompts: name one file in it.")
     if not path.name.endswith((".jsonl", ".json", ".jsonl.gz")):
-        for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+        for number, line in enumerate(_text_of(path).split("\n"), 1):
             if line.strip():
                 yield Prompt(f"{path.stem}/{language}/{number}", language, line.rstrip("\r"))
         return
@@ -122,6 +138,20 @@ def _prompts_in(path: Path, language: str, asked: Sequence[str]) -> Iterator[Pro
             yield Prompt(str(row.fields.get("id", row.name)), language, text)
 
 
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise BadData(
+            f"{path} cannot be read: {error.strerror or error}. Name another file of prompts."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadData(
+            f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}. Save it "
+            "as UTF-8, a prompt a line."
+        ) from error
+
+
 class _Judge(NamedTuple):
     scorer: Scorer
     cache: ScoreCache
@@ -130,7 +160,7 @@ class _Judge(NamedTuple):
 
 def _pairs_of(
     prompts: Sequence[Prompt],
-    texts: Mapping[str, Sequence[tuple[int, str]]],
+    texts: Continuations,
     plan: SamplePlan,
     judge: _Judge,
 ) -> tuple[list[PreferencePair], dict[str, Any]]:
@@ -153,7 +183,7 @@ def _pairs_of(
     return pairs, {
         "prompts": len(prompts),
         "prompts_sha256": content_sha256((prompt.id, prompt.text) for prompt in prompts),
-        "samples": sum(len(texts[prompt.id]) for prompt in prompts),
+        "samples": sum(len(texts[prompt.id, prompt.language]) for prompt in prompts),
         "unscored": unscored,
         "kept_out": dict(sorted((+kept_out).items())),
         "prompts_without_pair": len(prompts) - len(by_prompt),
@@ -164,9 +194,13 @@ def _pairs_of(
 
 
 def _candidates(
-    prompts: Sequence[Prompt], texts: Mapping[str, Sequence[tuple[int, str]]], judge: _Judge
+    prompts: Sequence[Prompt], texts: Continuations, judge: _Judge
 ) -> tuple[dict[str, list[Candidate]], int]:
-    flat = [(prompt, sample, text) for prompt in prompts for sample, text in texts[prompt.id]]
+    flat = [
+        (prompt, sample, text)
+        for prompt in prompts
+        for sample, text in texts[prompt.id, prompt.language]
+    ]
     scores = score_texts(
         [text for *_, text in flat], prompts[0].language, judge.scorer, cache=judge.cache
     )
@@ -183,7 +217,7 @@ def _candidates(
 
 def _pair(prompt: Prompt, chosen: str, rejected: str, number: int) -> PreferencePair:
     return PreferencePair(
-        id=f"on-policy/{prompt.id}/{number}",
+        id=f"on-policy/{prompt.language}/{prompt.id}/{number}",
         prompt=prompt.text,
         chosen=chosen,
         rejected=rejected,

@@ -2,18 +2,22 @@
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from detox_bench.data.preference_text import Cut, token_cut
 from detox_bench.data.preferences import read_pairs
 from detox_bench.errors import BadData, DetoxBenchError
-from detox_bench.modeling.fingerprint import weights_sha256
+from detox_bench.modeling.fingerprint import configuration, weights_sha256
+from detox_bench.modeling.tokens import window_of
+from detox_bench.runs import digest
 from detox_bench.scorers.cache import cache_path
 from detox_bench.trainers.arguments import Arguments, DetoxArguments
-from detox_bench.trainers.checks import freeze_others, lora_notes, mend_pad_token, window
+from detox_bench.trainers.checks import freeze_others, lora_notes, mend_pad_token
 from detox_bench.trainers.pair_overlap import Overlap, overlap
 from detox_bench.trainers.reference import ReferenceCache
 from detox_bench.trainers.tokens import Cutting, TokenPairs, tokenise
@@ -29,6 +33,7 @@ class LoadedModel:
     model: Any
     tokenizer: Any
     weights: str
+    configuration: str
     notes: tuple[str, ...]
 
 
@@ -59,6 +64,7 @@ def load_model(arguments: Arguments) -> LoadedModel:
     from transformers import AutoTokenizer
 
     asked = arguments.model
+    _check_not_an_adapter(str(arguments.ours.model))
     quantization, note = _quantization(asked)
     with _loading(arguments):
         tokenizer = AutoTokenizer.from_pretrained(arguments.ours.model, **_where(arguments))
@@ -68,23 +74,36 @@ def load_model(arguments: Arguments) -> LoadedModel:
         notes.append(freeze_others(model, arguments.ours.train_only))
     if asked.use_peft:
         notes += lora_notes(model, asked.lora_target_modules)
-    weights = weights_sha256(model)
-    return LoadedModel(model, tokenizer, weights, tuple(each for each in notes if each))
+    told = tuple(note for note in notes if note)
+    return LoadedModel(model, tokenizer, weights_sha256(model), digest(configuration(model)), told)
 
 
 def base_model(arguments: Arguments, quantization: Any = None) -> Any:
     """Return the model that is trained, as it is stored."""
     from transformers import AutoModelForCausalLM
 
-    options = {**_where(arguments), **(arguments.dpo.model_init_kwargs or {})}
+    options = loading_options(arguments)
     if quantization is not None:
         options["quantization_config"] = quantization
     with _loading(arguments):
-        return AutoModelForCausalLM.from_pretrained(
-            arguments.ours.model,
-            dtype=arguments.model.dtype or "float32",
-            attn_implementation=arguments.model.attn_implementation,
-            **options,
+        return AutoModelForCausalLM.from_pretrained(arguments.ours.model, **options)
+
+
+def loading_options(arguments: Arguments) -> dict[str, Any]:
+    """Return the keywords that the model is loaded with; ``model_init_kwargs`` overrides ours."""
+    return {
+        "dtype": arguments.model.dtype or "float32",
+        "attn_implementation": arguments.model.attn_implementation,
+        **_where(arguments),
+        **(arguments.dpo.model_init_kwargs or {}),
+    }
+
+
+def _check_not_an_adapter(model: str) -> None:
+    if (Path(model) / "adapter_config.json").is_file():
+        raise DetoxBenchError(
+            f"{model} is an adapter, not a model. Give the whole model: the folder `merged` that "
+            "train-dpo --merge writes, or the base merged with the adapter by PEFT."
         )
 
 
@@ -124,16 +143,18 @@ def prepare_pairs(arguments: Arguments, loaded: LoadedModel) -> PreparedPairs:
     """
     ours, dpo, _ = arguments
     cutting = _cutting(arguments, loaded)
-    pairs, left_out = _read(ours.pairs, ours.pairs_format)
-    if ours.validation_pairs:
-        held_out, more = _read(ours.validation_pairs, ours.pairs_format)
-        left_out = {key: left_out.get(key, 0) + more.get(key, 0) for key in {*left_out, *more}}
-    else:
+    cut = token_cut(loaded.tokenizer)
+    found = _read(ours.pairs, ours.pairs_format, cut)
+    more = _read(ours.validation_pairs, ours.pairs_format, cut)
+    pairs, held_out = found.pairs, more.pairs
+    if not ours.validation_pairs:
         pairs, held_out = split(pairs, ours.validation_share, dpo.seed)
+        _check_validation(arguments, held_out)
     train = tokenise(pairs, loaded.tokenizer, cutting)
     validation = tokenise(held_out, loaded.tokenizer, cutting)
-    counts = _counts((train, validation), left_out)
-    read = len(pairs) + len(held_out) + sum(left_out.values())
+    defects = found.left_out + more.left_out
+    counts = _counts((train, validation), defects, found.filtered + more.filtered)
+    read = len(pairs) + len(held_out) + sum(defects.values())
     dropped = read - counts["train"] - counts["validation"]
     share = dropped / max(1, read)
     languages = _by_language([*pairs, *held_out])
@@ -160,20 +181,38 @@ def check_pairs_usable(prepared: PreparedPairs, ours: DetoxArguments) -> None:
 def split(
     pairs: Sequence[PreferencePair], share: float, seed: int
 ) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Return the pairs to train and those to validate on; pairs of one prompt stay together.
+    """Return the pairs to train and those to validate on, about ``share`` of all.
 
+    Pairs of one prompt, or of one rejected text whatever part of it is the prompt, stay together.
     The order within each part is that of ``pairs``.
     """
-    prompts = sorted({pair.prompt for pair in pairs})
-    if len(prompts) == 1:  # e.g. all prompts empty: there is nothing to keep together
-        keys = {pair.id: pair.id for pair in pairs}
-        prompts = sorted(keys)
-    else:
-        keys = {pair.id: pair.prompt for pair in pairs}
-    random.Random(seed).shuffle(prompts)
-    held_out = set(prompts[: round(share * len(prompts))])
-    train = [pair for pair in pairs if keys[pair.id] not in held_out]
-    return train, [pair for pair in pairs if keys[pair.id] in held_out]
+    groups = _together(pairs)
+    random.Random(seed).shuffle(groups)
+    held_out: set[int] = set()
+    for group in groups:
+        if len(held_out) + len(group) / 2 <= share * len(pairs):
+            held_out.update(group)
+    train = [pair for place, pair in enumerate(pairs) if place not in held_out]
+    return train, [pairs[place] for place in sorted(held_out)]
+
+
+def _together(pairs: Sequence[PreferencePair]) -> list[list[int]]:
+    """Return the places of the pairs that belong together."""
+    group_of: dict[str, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        keys = [
+            f"text {pair.prompt}{pair.rejected}",
+            *([f"prompt {pair.prompt}"] if pair.prompt else []),
+        ]
+        own = [place]
+        for other in {id(group_of[key]): group_of[key] for key in keys if key in group_of}.values():
+            own += other
+        for member in own:
+            each = pairs[member]
+            group_of[f"text {each.prompt}{each.rejected}"] = own
+            if each.prompt:
+                group_of[f"prompt {each.prompt}"] = own
+    return list({id(group): group for group in group_of.values()}.values())
 
 
 def reference_cache(arguments: Arguments) -> ReferenceCache:
@@ -186,7 +225,7 @@ def reference_cache(arguments: Arguments) -> ReferenceCache:
 
 def _cutting(arguments: Arguments, loaded: LoadedModel) -> Cutting:
     ours, dpo, _ = arguments
-    limits = [limit for limit in (dpo.max_length, window(loaded.model)) if limit]
+    limits = [limit for limit in (dpo.max_length, window_of(loaded.model)) if limit]
     sequence = min(limits, default=1024)
     if sequence <= ours.prompt_length:
         raise DetoxBenchError(
@@ -196,22 +235,29 @@ def _cutting(arguments: Arguments, loaded: LoadedModel) -> Cutting:
     return Cutting(sequence, ours.prompt_length, ours.prompt_keep, ours.append_eos)
 
 
-def _read(sources: Sequence[str], pairs_format: str) -> tuple[list[PreferencePair], dict[str, int]]:
-    pairs: list[PreferencePair] = []
-    left_out: dict[str, int] = {}
+class _Read(NamedTuple):
+    """Pairs of all sources; ``left_out`` for a defect, ``filtered`` by their format's own rule."""
+
+    pairs: list[PreferencePair]
+    left_out: Counter[str]
+    filtered: Counter[str]
+
+
+def _read(sources: Sequence[str], pairs_format: str, cut: Cut) -> _Read:
+    read = _Read([], Counter(), Counter())
     for number, source in enumerate(sources):
-        found = read_pairs(source, pairs_format)
+        found = read_pairs(source, pairs_format, cut)
         renamed = (replace(pair, id=f"{number}/{pair.id}") for pair in found.pairs)
-        pairs += renamed if len(sources) > 1 else found.pairs
-        for reason, count in found.left_out.items():
-            left_out[reason] = left_out.get(reason, 0) + count
-    return pairs, left_out
+        read.pairs.extend(renamed if len(sources) > 1 else found.pairs)
+        read.left_out.update(found.left_out)
+        read.filtered.update(found.filtered)
+    return read
 
 
-def _counts(parts: Sequence[TokenPairs], left_out: Mapping[str, int]) -> dict[str, int]:
+def _counts(parts: Sequence[TokenPairs], *left_out: Mapping[str, int]) -> dict[str, int]:
     train, validation = parts
     counts = {"train": len(train.pairs), "validation": len(validation.pairs)}
-    for found in (left_out, *(each for part in parts for each in (part.cut, part.dropped))):
+    for found in (*left_out, *(each for part in parts for each in (part.cut, part.dropped))):
         for reason, count in found.items():
             counts[reason] = counts.get(reason, 0) + count
     return counts
@@ -220,6 +266,16 @@ def _counts(parts: Sequence[TokenPairs], left_out: Mapping[str, int]) -> dict[st
 def _by_language(pairs: Sequence[PreferencePair]) -> dict[str, int]:
     codes = [pair.language for pair in pairs]
     return {code: codes.count(code) for code in sorted(set(codes))}
+
+
+def _check_validation(arguments: Arguments, held_out: Sequence[PreferencePair]) -> None:
+    ours, dpo, _ = arguments
+    wanted = ours.early_stopping_patience > 0 or dpo.load_best_model_at_end
+    if wanted and not held_out:
+        raise BadData(
+            "There are too few pairs to keep any for validation, which choosing the best "
+            "checkpoint needs: raise --validation_share, or give --validation_pairs FILE."
+        )
 
 
 def _check_enough(prepared: PreparedPairs, read: int) -> None:

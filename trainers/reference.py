@@ -7,6 +7,7 @@ stand for data, tokenizer, lengths and ends of text.
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,8 @@ class ReferenceCache:
             save_file(values._asdict(), temporary)
             temporary.replace(file)
         except (OSError, SafetensorError) as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             logger.warning("The reference log-probabilities are not kept: %s.", error)
 
     def _file(self, key: Mapping[str, object]) -> Path:

@@ -12,7 +12,7 @@ TRL does the training. What is overridden here, and why:
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +21,11 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import DPOTrainer
+from trl.models import prepare_deepspeed
 from trl.trainer import utils as trl_utils
 
 from detox_bench.errors import BadRunFolder, DetoxBenchError
@@ -57,9 +60,19 @@ class FirstStep(NamedTuple):
 class DetoxDPOTrainer(DPOTrainer):  # type: ignore[misc]
     """`DPOTrainer` for pairs that are token ids already (``tokens.TokenPair.as_row``)."""
 
-    def __init__(self, *args: Any, reference: ReferenceSource, **kwargs: Any) -> None:
-        """Build a `DPOTrainer`; ``reference`` serves ``precompute_ref_log_probs``."""
+    def __init__(
+        self,
+        *args: Any,
+        reference: ReferenceSource,
+        on_first_step: Callable[[FirstStep], None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Build a `DPOTrainer`; ``reference`` serves ``precompute_ref_log_probs``.
+
+        ``on_first_step`` is called with what the first loss was, on the first process.
+        """
         self._reference = reference
+        self._on_first_step = on_first_step
         self.reference_was_cached: dict[str, bool] = {}
         self.first_step: FirstStep | None = None
         super().__init__(*args, **kwargs)
@@ -87,14 +100,25 @@ class DetoxDPOTrainer(DPOTrainer):  # type: ignore[misc]
     ) -> ReferenceLogProbabilities:
         """Return those of every pair; pairs of like length go together, so little is padded."""
         order = np.argsort([-_longest(row) for row in dataset], kind="stable")
-        found = super()._precompute_ref_logps(dataset.select(order), name, batch_size)
-        back = np.argsort(order)
-        return ReferenceLogProbabilities(
-            *(
-                np.asarray(found[f"ref_{side}_logps"][:], dtype=np.float32)[back]
-                for side in ("chosen", "rejected")
-            )
+        loader = self.accelerator.prepare(
+            DataLoader(dataset.select(order), batch_size, collate_fn=self.data_collator)
         )
+        model = self._reference_model()
+        chief = self.accelerator.is_main_process
+        found = []
+        for batch in tqdm(loader, f"Reference of {name} pairs", disable=not chief):
+            values = self.compute_ref_log_probs(model, batch)
+            gathered = self.accelerator.gather_for_metrics(values)
+            found.append([each.float().cpu().numpy() for each in gathered])
+        back = np.argsort(order)
+        chosen, rejected = (np.concatenate(side)[back] for side in zip(*found, strict=True))
+        return ReferenceLogProbabilities(chosen, rejected)
+
+    def _reference_model(self) -> Any:
+        """Return what gives the reference before training, as TRL has it."""
+        if self.ref_model is not None or not self.is_deepspeed_enabled:
+            return self.ref_model or self.model
+        return prepare_deepspeed(self.model, self.accelerator)
 
     def compute_ref_log_probs(self, model: Any, inputs: Any) -> Any:
         """Return TRL's result."""
@@ -108,8 +132,13 @@ class DetoxDPOTrainer(DPOTrainer):  # type: ignore[misc]
         if not bool(torch.isfinite(loss)):
             self._stop_on_nan(inputs, float(loss))
         if self.first_step is None and self.model.training and self.state.global_step == 0:
-            self.first_step = self._check_first_step(float(loss), inputs)
+            self._note_first_step(self._check_first_step(float(loss), inputs))
         return result
+
+    def _note_first_step(self, found: FirstStep) -> None:
+        self.first_step = found
+        if self.accelerator.is_main_process and self._on_first_step is not None:
+            self._on_first_step(found)
 
     def _check_first_step(self, loss: float, inputs: Any) -> FirstStep:
         metrics = self._metrics["train"]
@@ -129,16 +158,31 @@ class DetoxDPOTrainer(DPOTrainer):  # type: ignore[misc]
         return found
 
     def _stop_on_nan(self, inputs: Any, loss: float) -> None:
-        file = Path(self.args.output_dir) / NAN_BATCH
+        rank = self.accelerator.process_index
+        file = Path(self.args.output_dir) / (NAN_BATCH if rank == 0 else f"{rank}-{NAN_BATCH}")
         ids = [row[mask.bool()].tolist() for row, mask in _rows(inputs)]
         content = {"step": self.state.global_step, "loss": str(loss), "input_ids": ids}
-        if self.accelerator.is_main_process:
-            file.write_text(json.dumps(content), "utf-8")
+        file.write_text(json.dumps(content), "utf-8")
         raise DetoxBenchError(
             f"The loss is {loss} after step {self.state.global_step}. The token ids of the batch "
-            f"(chosen first, then rejected) are in {file}; the checkpoints before it are whole. A "
-            "lower learning rate, or float32 instead of half precision, is the usual cure."
+            f"(chosen first, then rejected) are in {file}. A lower learning rate, or float32 "
+            "instead of half precision, is the usual cure."
         )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the model, provided that its weights are numbers. Raises ``DetoxBenchError``."""
+        wrong = [
+            name
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad and not _finite(parameter.detach())
+        ]
+        if wrong:
+            raise DetoxBenchError(
+                f"After step {self.state.global_step} {len(wrong)} of the trained parameters hold "
+                f"inf or nan, as {wrong[0]}. They are not written; a checkpoint before is whole. A "
+                "lower learning rate is the usual cure."
+            )
+        super().save_model(output_dir, _internal_call)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
@@ -167,6 +211,12 @@ def _head_over_continuations() -> Iterator[None]:
         yield
     finally:
         trl_utils._use_triton = asked
+
+
+def _finite(tensor: Any) -> bool:
+    """Return whether all of a tensor, or of this process's part of it, is finite."""
+    local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return bool(torch.isfinite(local).all())
 
 
 def _rows(inputs: Any) -> Any:

@@ -57,9 +57,9 @@ def watch_training(
     Args:
         trainer: A trainer of transformers or TRL, not yet started.
         options: What to watch.
-        load_reference: Gives the frozen model that perplexity is measured by, on the device of the
-            trained one. It is not called for a model with adapters, which holds its reference in
-            itself, nor where the trainer has a ``ref_model`` that stays as it is.
+        load_reference: Gives the frozen model that perplexity is measured by, which is moved to the
+            device of the trained one. It is not called for a model with adapters, which holds its
+            reference in itself, nor where the trainer has a ``ref_model`` that stays as it is.
         scorer: Instead of the one that ``options`` names.
 
     Raises ``DetoxBenchError`` as ``Watch`` does, for a sharded model, and for a perplexity budget

@@ -17,6 +17,7 @@ from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.likelihood import Continuation, log_probabilities, perplexity
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import SampledTokens, Sampler, SampleRequest
+from detox_bench.modeling.tokens import prompt_tokens, stop_tokens_of, window_of
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.protocol import Scorer
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 Reference = Callable[[], AbstractContextManager[Any]]
 
 _BATCH_SIZE = 64
+_LONGEST_WINDOW = 2**31  # of models that do not say
 
 
 class Watch:
@@ -60,10 +62,11 @@ class Watch:
         self.scorer = scorer or load_scorer(options.scorer)
         self.reference = reference if options.perplexity else None
         self.prompts = {row.code: _choose(row.code, options) for row in _rows(options)}
-        self.room = _window(model) - options.new_tokens
+        window = window_of(model) or _LONGEST_WINDOW
+        self.room = window - options.new_tokens
         if self.room <= 0:
             raise DetoxBenchError(
-                f"{options.new_tokens} new tokens do not fit a window of {_window(model)}. "
+                f"{options.new_tokens} new tokens do not fit a window of {window}. "
                 "Ask the watch for fewer new tokens."
             )
         if torch.device(model.device).type == "mps":
@@ -128,7 +131,7 @@ class Watch:
         self, requests: Sequence[SampleRequest], batch_size: int
     ) -> list[SampledTokens]:
         model = CausalModel(self.model, self.tokenizer.pad_token_id or 0)
-        stops = _stop_tokens(self.model, self.tokenizer)
+        stops = stop_tokens_of(self.model, self.tokenizer)
         sampler = Sampler(model, self._sampling(), stops, batch_size)
         return [each for batch in sampler.sample(requests) for each in batch]
 
@@ -136,8 +139,8 @@ class Watch:
         samples = tuple(range(self.options.samples))
         for code, prompts in self.prompts.items():
             for prompt in prompts:
-                tokens = _encode(self.tokenizer, prompt.text)[-self.room :]
-                yield SampleRequest(prompt.id, tuple(tokens), samples, code)
+                tokens = prompt_tokens(self.tokenizer, prompt.text, self.room)
+                yield SampleRequest(prompt.id, tokens, samples, code)
 
     def _perplexities(self, drawn: Mapping[str, Sequence[SampledTokens]]) -> dict[str, list[float]]:
         """Return the perplexity under the reference of every continuation that has tokens."""
@@ -211,26 +214,3 @@ def _choose(code: str, options: WatchOptions) -> tuple[Prompt, ...]:
 def _repetition(text: str, spaced: bool) -> float | None:
     different = distinct_n([text], 2, spaced)
     return None if different is None else 1.0 - different
-
-
-def _window(model: Any) -> int:
-    """Return how many tokens the model takes; very many where it does not say."""
-    config = model.config.get_text_config()
-    return int(getattr(config, "max_position_embeddings", None) or 2**31)
-
-
-def _encode(tokenizer: Any, text: str) -> list[int]:
-    """Return the tokens of a prompt, never ending in the token that ends a text, never none."""
-    end = tokenizer.eos_token_id
-    tokens = list(tokenizer(text)["input_ids"])
-    while tokens and tokens[-1] == end:
-        tokens.pop()
-    first = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    return tokens or [first or 0]
-
-
-def _stop_tokens(model: Any, tokenizer: Any) -> set[int]:
-    """Return the ids that end a text: the tokenizer's, and those of the generation settings."""
-    own = getattr(model.generation_config, "eos_token_id", None)
-    stops = own if isinstance(own, list) else [own]
-    return {int(token) for token in (*stops, tokenizer.eos_token_id) if token is not None}

@@ -61,9 +61,17 @@ def without_adapter(model: Any) -> Callable[[], AbstractContextManager[Any]]:
     return lambda: context(model)
 
 
-def loaded_once(load: Callable[[], Any]) -> Callable[[], AbstractContextManager[Any]]:
-    """Return the reference that ``load`` makes when it is first needed."""
-    kept = cache(load)
+def loaded_once(load: Callable[[], Any], beside: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Return the reference that ``load`` makes when it is first needed.
+
+    It is moved to where the model ``beside`` lies by then, if it lies elsewhere.
+    """
+
+    @cache
+    def kept() -> Any:
+        model = load()
+        return model if model.device == beside.device else model.to(beside.device)
+
     return lambda: nullcontext(kept())
 
 

@@ -25,9 +25,9 @@ def reference_of(
         return without_adapter(model)
     held = getattr(trainer, "ref_model", None)
     if held is not None and not getattr(trainer.args, "sync_ref_model", False):
-        return loaded_once(lambda: trainer.accelerator.unwrap_model(held))
+        return loaded_once(lambda: trainer.accelerator.unwrap_model(held), model)
     if load is not None:
-        return loaded_once(load)
+        return loaded_once(load, model)
     if options.perplexity_budget is not None:
         raise DetoxBenchError(
             "A perplexity budget needs a reference model, and this training holds none. Give "

@@ -44,7 +44,8 @@ def print_comparison(base: str, found: Found, caption: str) -> None:
 
 
 def _table(base: str, found: Found, caption: str) -> Table:
-    caption += " Difference with its paired 95 % interval over prompts, * where that is below zero."
+    caption += " Difference with its paired 95 % interval over prompts (of means: over the items "
+    caption += "that languages share), * where that is below zero."
     title = f"{base} → {', '.join(found.names)}"
     table = Table(title=escape(title), caption=caption, box=box.SIMPLE_HEAD, caption_justify="left")
     table.add_column("language")

@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-_READ = ("format", "fingerprint", "left_out", "changed", "places")
+_READ = ("format", "fingerprint", "left_out", "filtered", "changed", "places")
 _FORMATS = ", ".join(f"`{name}`" for name in FORMATS)
 _LANGUAGES = typer.Option("--language", help="Codes, separated by commas: `en,de`.")
 _FORMAT = typer.Option(
@@ -207,25 +207,24 @@ def _console() -> Console:
 
 def _print_read(found: PairSet) -> None:
     """Say what was read, what was changed and what was left out, with the first places."""
-    typer.echo(f"Format {found.format}: {len(found.pairs):,} pairs, {found.n_left_out:,} left out.")
-    for reason, count in sorted(found.left_out.items()):
-        typer.echo(f"  left out, {reason}: {count:,} ({'; '.join(found.places[reason][:2])} …)")
+    out = f"{found.n_left_out:,} left out, {found.n_filtered:,} filtered"
+    typer.echo(f"Format {found.format}: {len(found.pairs):,} pairs, {out}.")
+    for what, reasons in (("left out", found.left_out), ("filtered", found.filtered)):
+        for reason, count in sorted(reasons.items()):
+            typer.echo(f"  {what}, {reason}: {count:,} ({'; '.join(found.places[reason][:2])} …)")
     for change, count in sorted(found.changed.items()):
         typer.echo(f"  {change}: {count:,}")
 
 
 def _sampled_table(languages: dict[str, Any]) -> Table:
     table = Table("language", title="Pairs sampled", box=box.SIMPLE_HEAD)
-    names = [name for name, value in next(iter(languages.values())).items() if _is_number(value)]
+    first = next(iter(languages.values()))
+    names = [name for name, value in first.items() if isinstance(value, int | float)]
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for code, counts in languages.items():
         table.add_row(code, *(f"{round(counts[name], 3):,}" for name in names))
     return table
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)
 
 
 def _check_table(groups: Any, scorer_id: str) -> Table:

@@ -45,7 +45,7 @@ def main(
     if wants_help or not (context.args or wants_all or launcher):
         _print_help(Console())
     elif wants_all:
-        from detox_bench.trainers.arguments import full_help
+        from detox_bench.trainers.parsing import full_help
 
         typer.echo(full_help())
     elif launcher:
@@ -72,6 +72,7 @@ def run_training(arguments: Sequence[str]) -> Path:
     console.print(
         f"Written to {done.folder}" + (f", whole in {done.merged}" if done.merged else "")
     )
+    return done.merged or done.folder
 
 
 def _quiet() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from detox_bench.data.preference_rows import Draft, ReadOptions, Row, rows_of, text
+from detox_bench.data.preference_rows import Draft, ReadOptions, Row, pair_rows, text
 from detox_bench.data.preference_text import copied_start, shared_words, without_start
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.languages import language as language_row
@@ -15,7 +15,7 @@ _LEE_FILES = r"split_.+\.jsonl(\.gz)?"
 def lee_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a file, or of the ``split_*`` files where the folder has any."""
     has_splits = path.is_dir() and any(path.glob("split_*.jsonl*"))
-    return rows_of(path, _LEE_FILES) if has_splits else rows_of(path)
+    return pair_rows(path, _LEE_FILES) if has_splits else pair_rows(path)
 
 
 def read_lee(path: Path, options: ReadOptions) -> Iterator[Draft]:  # noqa: ARG001
@@ -46,12 +46,12 @@ def read_legacy(path: Path, options: ReadOptions) -> Iterator[Draft]:
         pair = _lee_pair(row)
         longest = len(pair.prompt) + max(len(pair.chosen), len(pair.rejected))
         too_long = limit is not None and longest > limit
-        yield Draft(pair, row.place, reason=f"over {limit} characters" if too_long else None)
+        yield Draft(pair, row.place, filtered=f"over {limit} characters" if too_long else None)
 
 
 def read_plain(path: Path, options: ReadOptions) -> Iterator[Draft]:  # noqa: ARG001
     """Yield ``prompt``/``chosen``/``rejected`` lines; ``id`` and the rest are optional."""
-    for row in rows_of(path):
+    for row in pair_rows(path):
         yield plain_draft(row)
 
 
@@ -85,7 +85,7 @@ def read_paradetox(path: Path, options: ReadOptions) -> Iterator[Draft]:  # noqa
 
     The prompt is what the toxic sentence and its rewrite begin with, often nothing.
     """
-    for row in rows_of(path):
+    for row in pair_rows(path):
         toxic = text(row, "toxic").strip()
         rewrites = row.fields.get("neutral", row.fields.get("neutral1"))
         rewrites = [rewrites] if isinstance(rewrites, str) else rewrites

@@ -11,6 +11,10 @@ from detox_bench.data.archives import lines_of, open_source
 from detox_bench.errors import BadData
 from detox_bench.types import PreferencePair
 
+#: The names of files of JSON lines in a folder.
+JSON_LINES = r".+\.jsonl?(\.gz)?"
+_START = 4096  # bytes that tell what a file is
+
 
 class Row(NamedTuple):
     """One JSON object: the ``place`` for messages, a ``name`` for ids, and its ``fields``."""
@@ -21,12 +25,16 @@ class Row(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A pair as it was read, what was ``changed`` in it, and why it is left out, if it is."""
+    """A pair as it was read, what was ``changed`` in it, and why it is left out, if it is.
+
+    The ``reason`` is a defect; ``filtered`` is the format's own filter that a sound pair fails.
+    """
 
     pair: PreferencePair
     place: str
     changed: tuple[str, ...] = ()
     reason: str | None = None
+    filtered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class ReadOptions:
     cut_all: bool = False
 
 
-def rows_of(path: Path, pattern: str = r".+\.jsonl?(\.gz)?") -> Iterator[Row]:
+def rows_of(path: Path, pattern: str = JSON_LINES) -> Iterator[Row]:
     """Yield the JSON lines of a file, or of the matching files of a folder sorted by name.
 
     Empty lines are passed over. Raises ``BadData`` for a line that is no JSON object.
@@ -67,6 +75,22 @@ def rows_of(path: Path, pattern: str = r".+\.jsonl?(\.gz)?") -> Iterator[Row]:
             if line.strip():
                 place = f"{file.name}, line {number}"
                 yield Row(place, f"{stem}:{number}", _object(place, line))
+
+
+def pair_rows(path: Path, pattern: str = JSON_LINES) -> Iterator[Row]:
+    """Yield the rows of preference pairs as ``rows_of`` does.
+
+    Raises ``BadData`` for a file that is one JSON array, and names the format that reads it.
+    """
+    if path.is_file():
+        with path.open("rb") as content:
+            start = content.read(_START).lstrip(b"\xef\xbb\xbf \t\r\n")
+        if start.startswith(b"["):
+            raise BadData(
+                f"{path} is a JSON array, not one JSON object a line. Give --pairs-format dataset, "
+                "which reads one from a .json file."
+            )
+    yield from rows_of(path, pattern)
 
 
 def text(row: Row, key: str) -> str:

@@ -57,12 +57,14 @@ def _draft(row: dict[str, Any], language: Language, options: ReadOptions) -> Dra
         complete=True,
     )
     changed = ("repeated prompt removed",) if shorter != toxic else ()
-    return Draft(pair, f"{language.rtplx} Index {row['index']}", changed, _reason(row, options))
-
-
-def _reason(row: dict[str, Any], options: ReadOptions) -> str | None:
+    place = f"{language.rtplx} Index {row['index']}"
     if not (row["completion"] and row["benign_completion"]):
-        return "no toxic or no benign completion"
+        return Draft(pair, place, changed, "no toxic or no benign completion")
+    return Draft(pair, place, changed, filtered=_filtered(row, options))
+
+
+def _filtered(row: dict[str, Any], options: ReadOptions) -> str | None:
+    """Return what the raters say against the pair."""
     rating = row["completion_toxicity"]
     if rating is None:
         return "completion not rated"

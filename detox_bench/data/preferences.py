@@ -3,8 +3,9 @@
 What cannot be read (no JSON, a missing field, a field that is no text) is refused, with file and
 line. What can be read but teaches nothing (an empty text, two identical ones, a pair that repeats
 another after both were cut) is left out, counted in ``PairSet.left_out``, and its first places are
-kept. To support another format, add a reader and
-its row to ``FORMATS``.
+kept; what is sound but not wanted by a format (``legacy`` takes no long pairs, ``rtplx`` none that
+the raters found mild) is counted in ``PairSet.filtered``. To support another format, add a reader
+and its row to ``FORMATS``.
 """
 
 import hashlib
@@ -61,21 +62,28 @@ FORMATS: dict[str, PairFormat] = {
 class PairSet:
     """Pairs as they were read, and what was left out or changed on the way.
 
-    ``left_out`` and ``changed`` count by reason, ``places`` names the first five places of each
-    reason; ``fingerprint`` is the sha256 of the content, whatever file it lay in.
+    ``left_out`` counts defects, ``filtered`` what the format's own filter took out, ``changed``
+    what was changed, each by reason; ``places`` names the first five places of each reason that a
+    pair is missing for; ``fingerprint`` is the sha256 of the content, whatever file it lay in.
     """
 
     pairs: tuple[PreferencePair, ...]
     format: str
     fingerprint: str
     left_out: Mapping[str, int] = field(default_factory=dict)
+    filtered: Mapping[str, int] = field(default_factory=dict)
     changed: Mapping[str, int] = field(default_factory=dict)
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def n_left_out(self) -> int:
-        """Return how many pairs were left out, for any reason."""
+        """Return how many pairs were left out for a defect."""
         return sum(self.left_out.values())
+
+    @property
+    def n_filtered(self) -> int:
+        """Return how many sound pairs the format's own filter took out."""
+        return sum(self.filtered.values())
 
 
 def read_pairs(
@@ -107,7 +115,8 @@ def read_pairs(
     cuts = row.cuts or chosen.cut_all
     found = _sort_out(row.read(given, chosen), _cutter(cut, chosen) if cuts else None)
     if not found.pairs:
-        why = ", ".join(f"{n} {reason}" for reason, n in found.left_out.items()) or "it has no rows"
+        out = {**found.left_out, **found.filtered}
+        why = ", ".join(f"{n} {reason}" for reason, n in out.items()) or "it has no rows"
         raise BadData(f"{path} has no pair to learn from: {why}. Give another file or format.")
     return replace(found, format=name)
 
@@ -158,8 +167,10 @@ def _sort_out(
     contents: set[tuple[str, str, str]] = set()
     changed: Counter[str] = Counter()
     places: dict[str, list[str]] = defaultdict(list)
+    filters: set[str] = set()
     for draft in drafts:
-        reason = draft.reason or _useless(draft.pair)
+        filters.update([draft.filtered] if draft.filtered else [])
+        reason = draft.filtered or draft.reason or _useless(draft.pair)
         pair = cut(draft.pair) if cut and not reason else draft.pair
         content = (pair.prompt, pair.chosen, pair.rejected)
         repeated = "repeated pair" if cut and content in contents else None
@@ -172,11 +183,13 @@ def _sort_out(
         contents.add(content)
         changed.update(draft.changed)
         changed["cut to one length"] += pair != draft.pair
+    counts = {reason: len(found) for reason, found in places.items()}
     return PairSet(
         pairs=tuple(kept.values()),
         format="",
         fingerprint=fingerprint(kept.values()),
-        left_out={reason: len(found) for reason, found in places.items()},
+        left_out={reason: n for reason, n in counts.items() if reason not in filters},
+        filtered={reason: n for reason, n in counts.items() if reason in filters},
         changed=dict(+changed),
         places={reason: tuple(found[:_PLACES]) for reason, found in places.items()},
     )

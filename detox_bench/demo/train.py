@@ -26,7 +26,7 @@ class Sizes:
 class Plan:
     """How to train. It ends after ``steps``, or after ``minutes`` where these are given."""
 
-    steps: int = 2200
+    steps: int = 3200
     minutes: float | None = None
     batch: int = 8
     rate: float = 4e-3

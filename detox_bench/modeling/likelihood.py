@@ -21,6 +21,7 @@ from torch import Tensor
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.cache import share, shareable
 from detox_bench.modeling.forward import CausalModel
+from detox_bench.modeling.tokens import window_of
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +39,6 @@ class Continuation:
 
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
-
-
-def split_text(tokenizer: Any, prompt: str, continuation: str) -> Continuation:
-    """Return the tokens of one pair of prompt and continuation; see ``split_texts``."""
-    return split_texts(tokenizer, [(prompt, continuation)])[0]
 
 
 def split_texts(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> list[Continuation]:
@@ -92,12 +88,6 @@ def log_probabilities(
 def perplexity(values: Sequence[float] | LogProbabilities) -> float | None:
     """Return exp(-mean) of ``(n_tokens,)`` log-probabilities; None if there is no token."""
     return float(np.exp(-np.mean(values, dtype=np.float64))) if len(values) else None
-
-
-def window_of(model: Any) -> int | None:
-    """Return how many tokens the model takes by its configuration; None if that says nothing."""
-    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return int(found) if found else None
 
 
 def fit(continuation: Continuation, window: int | None) -> Continuation:
