@@ -6,7 +6,7 @@ import pytest
 from conftest import END, byte_tokenizer
 
 from detox_bench.trainers.checks import mend_pad_token
-from detox_bench.trainers.preparation import split
+from detox_bench.trainers.splitting import split
 from detox_bench.trainers.tokens import Cutting, tokenise
 from detox_bench.types import PreferencePair
 

@@ -1,7 +1,6 @@
 """What a training run begins with: model, tokenizer, pairs as tokens, reference cache."""
 
 import logging
-import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from detox_bench.trainers.arguments import Arguments, DetoxArguments
 from detox_bench.trainers.checks import freeze_others, lora_notes, mend_pad_token
 from detox_bench.trainers.pair_overlap import Overlap, overlap
 from detox_bench.trainers.reference import ReferenceCache
+from detox_bench.trainers.splitting import split
 from detox_bench.trainers.tokens import Cutting, TokenPairs, tokenise
 from detox_bench.types import PreferencePair
 
@@ -176,43 +176,6 @@ def check_pairs_usable(prepared: PreparedPairs, ours: DetoxArguments) -> None:
             f"{prepared.contaminated_share:.1%} of the pairs hold an evaluation prompt, more than "
             f"--max_contaminated {ours.max_contaminated:g}. Take these pairs out."
         )
-
-
-def split(
-    pairs: Sequence[PreferencePair], share: float, seed: int
-) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Return the pairs to train and those to validate on, about ``share`` of all.
-
-    Pairs of one prompt, or of one rejected text whatever part of it is the prompt, stay together.
-    The order within each part is that of ``pairs``.
-    """
-    groups = _together(pairs)
-    random.Random(seed).shuffle(groups)
-    held_out: set[int] = set()
-    for group in groups:
-        if len(held_out) + len(group) / 2 <= share * len(pairs):
-            held_out.update(group)
-    train = [pair for place, pair in enumerate(pairs) if place not in held_out]
-    return train, [pairs[place] for place in sorted(held_out)]
-
-
-def _together(pairs: Sequence[PreferencePair]) -> list[list[int]]:
-    """Return the places of the pairs that belong together."""
-    group_of: dict[str, list[int]] = {}
-    for place, pair in enumerate(pairs):
-        keys = [
-            f"text {pair.prompt}{pair.rejected}",
-            *([f"prompt {pair.prompt}"] if pair.prompt else []),
-        ]
-        own = [place]
-        for other in {id(group_of[key]): group_of[key] for key in keys if key in group_of}.values():
-            own += other
-        for member in own:
-            each = pairs[member]
-            group_of[f"text {each.prompt}{each.rejected}"] = own
-            if each.prompt:
-                group_of[f"prompt {each.prompt}"] = own
-    return list({id(group): group for group in group_of.values()}.values())
 
 
 def reference_cache(arguments: Arguments) -> ReferenceCache:
