@@ -30,6 +30,7 @@ PAIRS = {
     "onpolicy": "onpolicy_en.jsonl",
     "unfiltered": "unfiltered_en.jsonl",  # --any-language
     "rtplx": "rtplx_en.jsonl",
+    "both": "both_en.jsonl",  # those two, one after the other
     "paradetox": "paradetox_en.jsonl",
 }
 _SHOWN = (
@@ -57,6 +58,7 @@ SETTINGS: dict[str, Setting] = {
     "bias-1e-2": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-2", "--train_only", "bias"]),
     "sgd-0.1": Setting("onpolicy", [*_FULL, "--optim", "sgd", "--learning_rate", "0.1"]),
     "early-3e-4": Setting("onpolicy", [*_EARLY, "--learning_rate", "3e-4"]),
+    "both-early-3e-4": Setting("both", [*_EARLY, "--learning_rate", "3e-4"]),
     "rtplx-1e-4": Setting("rtplx", [*_FULL, "--learning_rate", "1e-4", "--num_train_epochs", "3"]),
     "rtplx-bias-1e-2": Setting(
         "rtplx",

@@ -88,7 +88,9 @@ def _quiet() -> None:
 def _pairs_table(pairs: "PreparedPairs") -> Table:
     """Return the table of what became of the pairs."""
     cutting = pairs.cutting
-    table = Table(title="Preference pairs", box=box.SIMPLE_HEAD, caption_justify="left")
+    table = Table(
+        title="Preference pairs", box=box.SIMPLE_HEAD, caption_justify="left", min_width=72
+    )
     table.caption = (
         f"Prompts up to {cutting.prompt} tokens (the {cutting.prompt_keep} is kept), sequences up "
         f"to {cutting.sequence}; end-of-text: {cutting.append_eos}."
