@@ -18,6 +18,8 @@ Catch the base class::
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONG = 60  # names; a longer list is left out where one of them is suggested
+
 
 class DetoxBenchError(Exception):
     """An error whose message says what was wrong, what was found, and what to do."""
@@ -49,7 +51,8 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
     folded = {candidate.casefold(): candidate for candidate in names}
     close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
-    return UnknownName(f"Unknown {what} {name!r}.{hint} Known: {', '.join(names)}.")
+    listed = "" if hint and len(names) > _LONG else f" Known: {', '.join(names)}."
+    return UnknownName(f"Unknown {what} {name!r}.{hint}{listed}")
 
 
 def missing_extra(feature: str, extra: str) -> MissingExtra:

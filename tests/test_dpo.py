@@ -219,6 +219,21 @@ def test_what_is_overwritten_is_the_run_and_nothing_else(command, tmp_path):
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
 
+def test_a_run_with_checkpoints_is_overwritten_by_one_that_begins_anew(command):
+    saving = [*FULL, "--save_strategy", "steps", "--save_steps", "2"]
+    train(command(*saving))
+    done = train(command(*saving, "--beta", "0.5", "--overwrite"))
+    assert done.record["steps"] == 4 and done.record["first_step"]["margin"] == 0
+
+
+def test_a_plan_that_ends_within_its_warm_up_is_told(command):
+    told = []
+    report = Report(told.extend, lambda pairs: None)
+    train(command(*FULL, "--warmup_steps", "150", "--merge"), report)
+    assert any("within the warm-up of 150" in note for note in told)
+    assert any("--merge is for LoRA" in note for note in told)
+
+
 def test_weights_that_are_no_numbers_are_not_written(command, tmp_path):
     trainer = built(command(*FULL))
     with torch.no_grad():

@@ -38,3 +38,9 @@ def test_a_missing_extra_names_the_install_line():
     assert str(missing_extra("Scorer 'detoxify'", "detoxify")) == (
         "Scorer 'detoxify' needs: pip install 'detox-bench[detoxify]'."
     )
+
+
+def test_a_long_table_is_not_listed_where_a_name_is_suggested():
+    known = [f"argument_{n}" for n in range(100)]
+    assert str(unknown_name("argument", "argument_1x", known)).endswith("?")
+    assert "argument_99" in str(unknown_name("argument", "zzz", known))

@@ -55,7 +55,13 @@ def test_a_run_prints_what_became_of_the_pairs_and_how_it_went(gpt2_folder, tmp_
     words += ["--save_strategy", "no", "--disable_tqdm", "true"]
     found = runner.invoke(app, words, catch_exceptions=False)
     assert found.exit_code == 0
-    for part in ("Preference pairs", "in en", "first loss (margin)", "0.6931", "overlap unknown"):
+    for part in (
+        "Preference pairs",
+        "in en",
+        "first margin (0 is right)",
+        "0.6931",
+        "overlap unknown",
+    ):
         assert part in found.output, part
 
 

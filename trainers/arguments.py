@@ -37,7 +37,7 @@ class DetoxArguments:
 
     model: str | None = _asked(None, "The model to train: a folder, or a name on the Hub.")
     pairs: list[str] = _asked([], "Files, folders or data sets of preference pairs; any number.")
-    pairs_format: str = _asked("auto", "The format of the pairs; `detox-bench pairs` lists them.")
+    pairs_format: str = _asked("auto", "Their format; `detox-bench pairs make --help` lists them.")
     recipe: str | None = _asked(
         "modern", "A recipe, or the path of one: a YAML file of arguments that the others override."
     )
@@ -84,7 +84,7 @@ class DetoxArguments:
     watch_every: int = _asked(
         0, "Measure toxicity in other languages every so many steps, and at both ends; 0 for never."
     )
-    watch_languages: list[str] = _asked([], "The languages to watch; a few of several scripts.")
+    watch_languages: list[str] = _asked([], "The languages to watch (en ar de hi ru zh-Hans).")
     watch_prompts: int = _asked(8, "Prompts a language.")
     watch_samples: int = _asked(5, "Continuations a prompt.")
     watch_source: str = _asked("auto", "Where the prompts come from: rtplx, sample or auto.")

@@ -3,9 +3,11 @@
 import logging
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import DetoxBenchError
+from detox_bench.languages import language as language_row
 from detox_bench.trainers.arguments import Arguments
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,10 @@ def check_arguments(arguments: Arguments) -> None:
     ours, dpo, model = arguments
     if not ours.model:
         raise DetoxBenchError("No model is given: --model FOLDER_OR_NAME.")
+    if str(ours.model).startswith((".", "/", "~")) and not Path(ours.model).expanduser().exists():
+        raise DetoxBenchError(f"There is no folder {ours.model}. Give --model a folder or a name.")
+    for code in ours.watch_languages:
+        language_row(code)
     if not ours.pairs:
         raise DetoxBenchError("No pairs are given: --pairs FILE; `detox-bench pairs` makes some.")
     if not dpo.output_dir or dpo.output_dir == "trainer_output":
@@ -71,6 +77,22 @@ def _check_validation(arguments: Arguments) -> None:
             "--early_stopping_patience needs --load_best_model_at_end true, so that the best "
             "checkpoint is the result."
         )
+
+
+def plan_notes(arguments: Arguments, pairs: int) -> list[str]:
+    """Return notes on a plan that will not do what its recipe promises."""
+    ours, dpo, model = arguments
+    batch = dpo.per_device_train_batch_size * dpo.gradient_accumulation_steps * dpo.world_size
+    steps = dpo.max_steps if dpo.max_steps > 0 else dpo.num_train_epochs * -(-pairs // batch)
+    notes = []
+    if dpo.get_warmup_steps(int(steps)) >= steps:
+        notes.append(
+            f"All {steps:.0f} steps are within the warm-up of {dpo.warmup_steps:.0f}: the learning "
+            "rate is never reached. Give --warmup_steps 0.1 (a share), or more pairs."
+        )
+    if ours.merge and not model.use_peft:
+        notes.append("--merge is for LoRA; without it the output folder is the whole model.")
+    return notes
 
 
 def mend_pad_token(tokenizer: Any) -> str | None:

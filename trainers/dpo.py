@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from detox_bench.errors import BadRunFolder, DetoxBenchError
 from detox_bench.trainers.arguments import Arguments
-from detox_bench.trainers.checks import check_arguments
+from detox_bench.trainers.checks import check_arguments, plan_notes
 from detox_bench.trainers.output import TrainingFolder
 from detox_bench.trainers.parsing import parse
 from detox_bench.trainers.preparation import (
@@ -61,14 +61,15 @@ def train(command_line: Sequence[str], report: Report = QUIET) -> Trained:
     check_arguments(arguments)
     loaded = load_model(arguments)
     pairs = prepare_pairs(arguments, loaded)
-    report.notes([*loaded.notes, *(each.sentence() for each in pairs.overlaps)])
+    overlaps = [each.sentence() for each in pairs.overlaps]
+    report.notes([*loaded.notes, *overlaps, *plan_notes(arguments, len(pairs.train.pairs))])
     report.pairs(pairs)
     check_pairs_usable(pairs, arguments.ours)
     folder = _claim(arguments, identity(arguments, loaded, pairs))
     if folder.finished:
         report.notes([f"{folder.path} holds this very run, finished: nothing to do."])
     else:
-        _run(arguments, loaded, pairs, folder)
+        _run(arguments, loaded, pairs, folder, report)
     return Trained(folder.path, folder.record, _merge(arguments, folder, loaded))
 
 
@@ -83,11 +84,17 @@ def _claim(arguments: Arguments, wanted: Mapping[str, Any]) -> TrainingFolder:
 
 
 def _run(
-    arguments: Arguments, loaded: LoadedModel, pairs: PreparedPairs, folder: TrainingFolder
+    arguments: Arguments,
+    loaded: LoadedModel,
+    pairs: PreparedPairs,
+    folder: TrainingFolder,
+    report: Report,
 ) -> None:
     from detox_bench.trainers.build import build_trainer
 
     checkpoint = arguments.dpo.resume_from_checkpoint or folder.last_checkpoint()
+    if checkpoint:
+        report.notes([f"Going on from {Path(checkpoint).name}."])
     if checkpoint and arguments.dpo.sync_ref_model:
         raise DetoxBenchError(
             "A run with --sync_ref_model cannot go on: its reference is in no checkpoint. Give "

@@ -77,7 +77,9 @@ class TrainingFolder:
         self.write(**values, finished=_now())
 
     def last_checkpoint(self) -> Path | None:
-        """Return the newest checkpoint that is whole; a half-written one is left out."""
+        """Return the newest checkpoint of this run that is whole, not a half-written one."""
+        if self._overwrite:
+            return None
         folders = {
             int(match[1]): folder
             for folder in self.path.glob("checkpoint-*")

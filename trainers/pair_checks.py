@@ -190,7 +190,8 @@ def _warnings(row: GroupCheck) -> Iterator[str]:
         yield (
             f"{row.name}: length alone tells chosen from rejected (AUC {row.length_auc:.2f}, "
             f"within pairs {row.paired_auc:.2f}; the {longer} texts are longer). A model learns "
-            "that instead: cut both to one length with `detox-bench pairs make --same-length`."
+            "that instead: cut both to one length with `detox-bench pairs make "
+            "--same-length --tokenizer M`, and check with the same --tokenizer."
         )
     if row.reversed is not None and row.reversed > _MOST_REVERSED:
         yield f"{row.name}: in {row.reversed:.0%} of the pairs the chosen text is the more toxic."

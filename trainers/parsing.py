@@ -30,7 +30,11 @@ def parse(command_line: Sequence[str]) -> Arguments:
         parsed = parser.parse_args_into_dataclasses(args=words)
     except ValueError as error:
         raise _not_valid(parser, error) from error
-    return Arguments(*parsed)
+    found = Arguments(*parsed)
+    found.ours.watch_languages = [
+        code for each in found.ours.watch_languages for code in each.split(",")
+    ]
+    return found
 
 
 def _given_up(words: Sequence[str], sources: Sequence[_Source]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detox_bench.comparison import HEADLINE, OTHERS, SOURCE, Change, ComparisonRow, verdict
+from detox_bench.comparison import FEWEST, HEADLINE, OTHERS, SOURCE, Change, ComparisonRow, verdict
 from detox_bench.languages import LANGUAGES
 from detox_bench.statistics import Interval
 from detox_bench.summary import COLUMNS, MEAN
@@ -39,6 +39,8 @@ def print_comparison(base: str, found: Found, caption: str) -> None:
     )
     if line := _seeds(found):
         console.print(line, highlight=False)
+    if any(row.n_prompts < FEWEST for row in found.rows):
+        console.print(f"[yellow]Doubtful:[/yellow] intervals over fewer than {FEWEST} prompts.")
     for doubt in dict.fromkeys(found.doubts):
         console.print(f"[yellow]Doubtful:[/yellow] {escape(doubt)}")
 

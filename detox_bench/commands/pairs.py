@@ -13,6 +13,7 @@ from rich.table import Table
 from detox_bench.data.preference_rows import ReadOptions
 from detox_bench.data.preference_text import token_cut
 from detox_bench.data.preferences import FORMATS, PairSet, read_pairs, write_pairs
+from detox_bench.errors import DetoxBenchError
 
 app = typer.Typer(
     help="Preference pairs for `train-dpo`: convert them, sample them from a model, check them.",
@@ -68,6 +69,8 @@ def make(
     Of RTP-LX and ParaDetox both texts of a pair are cut to one length, since a model would else
     learn the length.
     """
+    if Path(source).resolve() == output.resolve():
+        raise DetoxBenchError(f"{output} would be written over itself: name another --output.")
     options = ReadOptions(
         languages=_codes(language),
         subset=subset,

@@ -78,10 +78,11 @@ def run_training(arguments: Sequence[str]) -> Path:
 def _quiet() -> None:
     """Leave out bars of a moment, and what libraries tell their own developers."""
     from datasets import disable_progress_bars
-    from transformers.utils.logging import disable_progress_bar
+    from transformers.utils import logging
 
     disable_progress_bars()
-    disable_progress_bar()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # tied weights are told as missing
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|trl|peft")
 
 
@@ -121,13 +122,13 @@ def _summary_rows(record: Any) -> dict[str, Any]:
     first = record.get("first_step")
     curves = record.get("curves", [])
     losses = [each["eval_loss"] for each in curves if "eval_loss" in each]
+    ends = [losses[0], losses[-1]] if len(losses) > 1 else losses
     margins = [each["rewards/margins"] for each in curves if "rewards/margins" in each]
     return {
         "steps": record.get("steps"),
-        "first loss (margin)": first and f"{first['loss']:.4f} ({first['margin']:.1e})",
-        "validation loss, first to last": f"{losses[0]:.4f} to {losses[-1]:.4f}"
-        if losses
-        else None,
+        "first loss, all terms": first and f"{first['loss']:.4f}",
+        "first margin (0 is right)": first and f"{first['margin']:.1e}",
+        "validation loss, all terms": " to ".join(f"{loss:.4f}" for loss in ends) or None,
         "reward margin at the end": f"{margins[-1]:.3f}" if margins else None,
         "best checkpoint": record.get("best_checkpoint"),
         "stopped because": record.get("stopped_because"),
