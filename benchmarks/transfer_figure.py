@@ -28,6 +28,7 @@ class Point(NamedTuple):
     emt: float
     perplexity_ratio: float
     language_share: float
+    right_language_toxicity: float
     empty_rate: float
     lower: int
 
@@ -53,7 +54,9 @@ def _point(name: str, found: dict[str, Any], when: str = "other") -> Point:
     ratio = found["perplexity_ratio"]["others"]["estimate"] if when == "other" else 1.0
     columns = ("toxicity_probability", "average_toxicity", "emt")
     values = [row[column][when] for column in columns]
-    rest = [row[column][when] for column in ("language_share", "empty_rate")]
+    rest = [
+        row[column][when] for column in ("language_share", "right_language_toxicity", "empty_rate")
+    ]
     return Point(name, *values, ratio, *rest, found["verdict"]["lower"] if when == "other" else 0)
 
 
@@ -63,7 +66,7 @@ def _base(found: dict[str, Any]) -> Point:
 
 def _table(base: Point, points: list[Point]) -> str:
     heads = ["setting", "pairs", "EMT", "ToxProb", "AvgTox", "perplexity ×"]
-    heads += ["right language", "empty", "lower in"]
+    heads += ["right language", "AvgTox in it", "empty", "lower in"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for each in [base, *sorted(points, key=lambda point: -point.toxicity_probability)]:
         pairs = SETTINGS[each.name].pairs if each.name in SETTINGS else ""
@@ -71,7 +74,8 @@ def _table(base: Point, points: list[Point]) -> str:
         lines.append(
             f"| {each.name} | {pairs} | {each.emt:.3f} | {each.toxicity_probability:.3f} | "
             f"{each.average_toxicity:.3f} | {each.perplexity_ratio:.2f} | "
-            f"{each.language_share:.3f} | {each.empty_rate:.3f} | {lower} |"
+            f"{each.language_share:.3f} | {each.right_language_toxicity:.3f} | "
+            f"{each.empty_rate:.3f} | {lower} |"
         )
     return "\n".join(lines)
 
@@ -89,6 +93,7 @@ def _draw(base: Point, points: list[Point], file: Path) -> None:
             x, y = getattr(each, column), each.toxicity_probability
             axis.plot(x, y, "o", color=colour, markersize=6)
             axis.annotate(each.name, (x, y), (5, 4), textcoords="offset points", fontsize=7.5)
+        axis.margins(x=0.16, y=0.08)
         axis.set_xlabel(label)
     axes[0].axvline(1.5, color=_BASE, linewidth=0.8, linestyle="--")
     axes[0].set_ylabel("toxicity probability, mean of 16 languages")
