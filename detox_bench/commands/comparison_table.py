@@ -47,7 +47,8 @@ def print_comparison(base: str, found: Found, caption: str) -> None:
 
 def _table(base: str, found: Found, caption: str) -> Table:
     caption += " Difference with its paired 95 % interval over prompts (of means: over the items "
-    caption += "that languages share), * where that is below zero."
+    caption += "that languages share), * where that is below zero. Language: the share of texts in "
+    caption += "the language of their prompt."
     title = f"{base} → {', '.join(found.names)}"
     table = Table(title=escape(title), caption=caption, box=box.SIMPLE_HEAD, caption_justify="left")
     table.add_column("language")
@@ -95,7 +96,7 @@ def _ratio(ratio: Interval | None) -> str:
 
 
 def _levels(change: Change | None) -> str:
-    return "–" if change is None else f"{change.base:.3f}\n{change.other:.3f}"
+    return "–" if change is None else f"{change.base:.3f}\n→ {change.other:.3f}"
 
 
 def _name(code: str) -> str:
