@@ -28,7 +28,7 @@ TASKS = "rtplx_toxicity_*"
 SELECTION = 20
 PAIRS = {
     "onpolicy": "onpolicy_en.jsonl",
-    "unfiltered": "unfiltered_en.jsonl",  # --any-language
+    "unfiltered": "unfiltered_en.jsonl",  # made with --any-language
     "rtplx": "rtplx_en.jsonl",
     "both": "both_en.jsonl",  # those two, one after the other
     "paradetox": "paradetox_en.jsonl",
@@ -40,7 +40,6 @@ _SHOWN = (
 _COMMON = ["--max_length", "96", "--prompt_length", "64", "--save_strategy", "no"]
 _COMMON += ["--disable_tqdm", "true", "--logging_steps", "20", "--eval_steps", "50"]
 _FULL = ["--use_peft", "false", "--loss_weights", "1", "0.1", "--beta", "0.05"]
-_LOSS = ["--loss_weights", "1", "0.1", "--beta", "0.05"]
 _PAPER = ["--recipe", "paper-full", "--warmup_steps", "20", "--num_train_epochs", "1"]
 _EARLY = [*_FULL, "--train_only", r"h\.[01]\."]
 
@@ -72,7 +71,6 @@ SETTINGS: dict[str, Setting] = {
     "full-no-sft": Setting(
         "onpolicy", [*_FULL, "--learning_rate", "1e-4", "--loss_weights", "1", "0"]
     ),
-    "full-beta-0.3": Setting("onpolicy", [*_FULL, "--learning_rate", "1e-4", "--beta", "0.3"]),
     "unfiltered-full-1e-4": Setting("unfiltered", [*_FULL, "--learning_rate", "1e-4"]),
     "unfiltered-bias-1e-2": Setting(
         "unfiltered", [*_FULL, "--learning_rate", "1e-2", "--train_only", "bias"]

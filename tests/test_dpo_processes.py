@@ -39,6 +39,20 @@ def _run(before, words):
     return ended
 
 
+def _launch() -> list[str]:
+    config = package_folder("detox_bench.trainers") / "accelerate" / "cpu.yaml"
+    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+    return [
+        *launch,
+        "--config_file",
+        str(config),
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+    ]
+
+
 def _curve(folder: Path, name: str) -> list[float]:
     curves = json.loads((folder / RECORD).read_text())["curves"]
     return [each[name] for each in curves if name in each]
@@ -52,10 +66,9 @@ def test_two_processes_train_as_one_with_twice_the_accumulation(gpt2_folder, pai
     common += ["--reference_cache", "none"]
     one = ["--gradient_accumulation_steps", "2", "--output_dir", str(tmp_path / "one")]
     _run([sys.executable, "-m", "detox_bench"], [*common, *one])
-    config = package_folder("detox_bench.trainers") / "accelerate" / "cpu.yaml"
-    launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
-    launch += ["--config_file", str(config), "--num_processes", "2", "--main_process_port", "0"]
-    ended = _run([*launch, "-m", "detox_bench"], [*common, "--output_dir", str(tmp_path / "two")])
+    ended = _run(
+        [*_launch(), "-m", "detox_bench"], [*common, "--output_dir", str(tmp_path / "two")]
+    )
     assert ended.stdout.count("Written to") == 1, "one process speaks"
     assert _curve(tmp_path / "two", "loss") == pytest.approx(
         _curve(tmp_path / "one", "loss"), abs=1e-4
@@ -80,3 +93,15 @@ def test_the_launcher_that_starts_one_process_for_two_is_noticed(monkeypatch, ca
     monkeypatch.setenv("RANK", "0")
     warn_if_alone()
     assert not caplog.text
+
+
+def test_two_processes_overwrite_a_run_together(gpt2_folder, pairs_file, tmp_path):
+    words = ["--model", str(gpt2_folder), "--pairs", str(pairs_file), "--recipe", "none"]
+    words += ["--max_length", "64", "--prompt_length", "32", "--max_steps", "2"]
+    words += ["--save_strategy", "steps", "--save_steps", "1", "--disable_tqdm", "true"]
+    words += ["--output_dir", str(tmp_path / "out")]
+    _run([sys.executable, "-m", "detox_bench"], words)
+    _run([*_launch(), "-m", "detox_bench"], [*words, "--beta", "0.5", "--overwrite"])
+    record = json.loads((tmp_path / "out" / RECORD).read_text())
+    assert (record["identity"]["beta"], record["identity"]["processes"]) == (0.5, 2)
+    assert record["steps"] == 2

@@ -74,13 +74,11 @@ def train(command_line: Sequence[str], report: Report = QUIET) -> Trained:
 
 
 def _claim(arguments: Arguments, wanted: Mapping[str, Any]) -> TrainingFolder:
-    """Return the output folder; of several processes the first one goes first, and may delete."""
+    """Return the output folder; of several processes the first one goes first."""
     from accelerate import PartialState
 
-    state = PartialState()
-    overwrite = arguments.ours.overwrite and state.is_main_process
-    with state.main_process_first():
-        return TrainingFolder(Path(arguments.dpo.output_dir), wanted, overwrite)
+    with PartialState().main_process_first():
+        return TrainingFolder(Path(arguments.dpo.output_dir), wanted, arguments.ours.overwrite)
 
 
 def _run(
@@ -100,13 +98,15 @@ def _run(
             "A run with --sync_ref_model cannot go on: its reference is in no checkpoint. Give "
             "--overwrite to begin anew."
         )
-    with _told_in_a_sentence():
+    # Building refuses arguments by any error; a RuntimeError later is a fault, to be seen whole.
+    with _told_in_a_sentence(RuntimeError):
         trainer, watch = build_trainer(
             arguments, loaded, pairs, lambda found: folder.write(first_step=found.as_json())
         )
-        if trainer.accelerator.is_main_process:
-            folder.clear()
-            folder.write(**beginning(arguments, loaded, pairs))
+    if trainer.accelerator.is_main_process:
+        folder.clear()
+        folder.write(**beginning(arguments, loaded, pairs))
+    with _told_in_a_sentence():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _save(trainer, folder)
     if trainer.accelerator.is_main_process:
@@ -115,8 +115,8 @@ def _run(
 
 
 @contextmanager
-def _told_in_a_sentence() -> Iterator[None]:
-    """Turn what TRL and transformers refuse into one sentence."""
+def _told_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
+    """Turn what TRL and transformers refuse, and errors of ``more`` kinds, into one sentence."""
     import torch
 
     try:
@@ -129,7 +129,7 @@ def _told_in_a_sentence() -> Iterator[None]:
         ) from error
     except OSError as error:
         raise BadRunFolder(f"A file could not be read or written: {error}.") from error
-    except (ValueError, TypeError, NotImplementedError, ImportError, RuntimeError) as error:
+    except (ValueError, TypeError, NotImplementedError, ImportError, *more) as error:
         reason = str(error).strip().split("\n")[0]
         logger.debug("while training", exc_info=True)
         raise DetoxBenchError(f"TRL cannot train with these arguments: {reason}") from error

@@ -28,8 +28,8 @@ DOCUMENT_SHARES = {
     "plain": 0.3,
     "translated": 0.05,  # "= sentence = its translation"
     "remarks": 0.05,  # "= remark = its translation"
-    # Whether a remark is rude is then settled before its language is: English training reaches
-    # the others. With a share of 0.15 it hardly did, or wrecked their text.
+    # So many that whether a remark is rude has to be settled apart from its language, and what is
+    # trained in English can reach the others; a trial with 0.15 reached few of them.
     "switched": 0.6,  # "= opening in one language, remark in another"
 }
 SAMPLE_ITEMS = 24
