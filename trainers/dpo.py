@@ -119,6 +119,8 @@ def _told_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
     """Turn what TRL and transformers refuse, and errors of ``more`` kinds, into one sentence."""
     import torch
 
+    refusals: tuple[type[Exception], ...]
+    refusals = (ValueError, TypeError, NotImplementedError, ImportError, *more)
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -129,7 +131,7 @@ def _told_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise BadRunFolder(f"A file could not be read or written: {error}.") from error
-    except (ValueError, TypeError, NotImplementedError, ImportError, *more) as error:
+    except refusals as error:
         reason = str(error).strip().split("\n")[0]
         logger.debug("while training", exc_info=True)
         raise DetoxBenchError(f"TRL cannot train with these arguments: {reason}") from error
