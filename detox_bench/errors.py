@@ -4,6 +4,7 @@
     ├── UnknownName             a language, scorer, ... that is in none of our tables
     ├── BadData                 a file that is not what it should be
     ├── BadRunFolder            a run folder that cannot be written, read or continued
+    ├── BadIntervention         an edit of neurons that cannot be, or is not for this model
     ├── ScorerUnavailable       a scorer that cannot be loaded, or used for what it was asked
     └── MissingExtra            an optional dependency that is not installed
 
@@ -35,6 +36,10 @@ class BadData(DetoxBenchError):
 
 class BadRunFolder(DetoxBenchError):
     """A run folder that cannot be written, read or continued."""
+
+
+class BadIntervention(DetoxBenchError):
+    """An edit of neurons that cannot be made, or was made for another model."""
 
 
 class ScorerUnavailable(DetoxBenchError):

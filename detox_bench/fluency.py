@@ -61,23 +61,15 @@ class Fluency(NamedTuple):
 
 
 def load_language_model(name: str, device: str | None = None) -> LanguageModel:
-    """Load a folder or Hub name, adapter folders included; raises ``DetoxBenchError``.
+    """Load a folder or Hub name (``modeling.loading.load_causal_model``)."""
+    from detox_bench.modeling.loading import load_causal_model
 
-    On a CPU in float32, else in the type it is stored in.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    _, model, tokenizer = load_causal_model(name, device)
+    return as_language_model(model, tokenizer)
 
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    dtype = torch.float32 if where.type == "cpu" else "auto"
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype).to(where).eval()
-    except (OSError, ValueError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise DetoxBenchError(
-            f"{name} cannot be loaded as a causal language model with its tokenizer: {first}"
-        ) from error
+
+def as_language_model(model: Any, tokenizer: Any) -> LanguageModel:
+    """Return a loaded model with what its perplexities are cached under."""
     return LanguageModel(_id(model, tokenizer), model, tokenizer)
 
 

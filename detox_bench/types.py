@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,17 @@ class PreferencePair:
     language: str = "en"
     source: str = ""
     complete: bool = False
+
+
+class NeuronId(NamedTuple):
+    """One MLP neuron: number ``neuron`` of the input of ``layer``'s down projection, from 0."""
+
+    layer: int
+    neuron: int
+
+    def __str__(self) -> str:
+        """Return ``layer:neuron``."""
+        return f"{self.layer}:{self.neuron}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,27 +32,28 @@ RANKS = {
     "quality": 2,
     "comparison": 1,
     "modeling": 3,
+    "neurons": 5,
     "fluency": 4,
     "run_metrics": 4,
     "runs": 3,
     "stored_texts": 3,
     "rescoring": 3,
-    "harness": 4,
-    "tasks": 4,
+    "harness": 6,
+    "tasks": 6,
     "trainers": 4,
-    "task_files": 4,
-    "demo": 5,
-    "commands": 6,
-    "cli": 6,
-    "__main__": 7,
+    "task_files": 6,
+    "demo": 7,
+    "commands": 8,
+    "cli": 8,
+    "__main__": 9,
 }
 #: Modules of trainers that are imported only when a model is to be trained.
 _TRAINING = ("trainers.build", "trainers.trainer", "trainers.watch*", "trainers.progress")
 #: Packages that are slow to import, and who may do so at module level. Build scripts are run, never
 #: imported.
 HEAVY = {
-    "torch": ("modeling.*", "harness.*", "demo.train", *_TRAINING),
-    "transformers": ("modeling.*", "harness.*", "demo.train", *_TRAINING),
+    "torch": ("modeling.*", "neurons.*", "harness.*", "demo.train", *_TRAINING),
+    "transformers": ("modeling.*", "neurons.*", "harness.*", "demo.train", *_TRAINING),
     "lm_eval": ("harness.*",),
     "datasets": ("harness.*", "evaluate_modules.*", "trainers.build"),
     "evaluate": ("evaluate_modules.*",),

@@ -218,7 +218,7 @@ def test_more_new_tokens_than_the_window_are_refused(model, tmp_path):
 
 
 def test_a_model_that_is_none_is_one_sentence(tmp_path):
-    with pytest.raises(DetoxBenchError, match="could be loaded from"):
+    with pytest.raises(DetoxBenchError, match="cannot be loaded as a causal language model"):
         load_pair_model(str(tmp_path))
 
 

@@ -56,7 +56,10 @@ def load_tokenizer(name: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise DetoxBenchError(_cannot_load("tokenizer", name, error)) from error
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DetoxBenchError(
+            f"No tokenizer could be loaded from {name!r}: {first} Give a folder or a Hub name."
+        ) from error
 
 
 def load_pair_model(name: str, device: str = "auto", dtype: str = "float32") -> PairModel:
@@ -64,15 +67,9 @@ def load_pair_model(name: str, device: str = "auto", dtype: str = "float32") -> 
 
     In float32 the same seed gives the same texts whatever the batch size; other types may not.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
+    from detox_bench.modeling.loading import load_causal_model
 
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    tokenizer = load_tokenizer(name)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype).to(place).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DetoxBenchError(_cannot_load("model", name, error)) from error
+    _, model, tokenizer = load_causal_model(name, device, dtype)
     return PairModel(model, tokenizer, name)
 
 
@@ -186,11 +183,6 @@ def _vocabulary(tokenizer: Any) -> dict[str, Any]:
         return dict(tokenizer.get_vocab())
     found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     return {key: value for key, value in found.items() if key not in ("padding", "truncation")}
-
-
-def _cannot_load(what: str, name: str, error: Exception) -> str:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"No {what} could be loaded from {name!r}: {first} Give a model folder or a Hub name."
 
 
 @contextmanager

@@ -25,6 +25,21 @@ def weights_sha256(model: Any) -> str:
     return digest.hexdigest()
 
 
+def weights_fingerprint(model: Any) -> str:
+    """Return 16 hex digits for the parameters, the same in whatever type a model was loaded.
+
+    It is over the parameters rounded to bfloat16, which float32 and bfloat16 copies of one
+    checkpoint share. A quantised model has a fingerprint of its own.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(f"{name} {tuple(parameter.shape)}\n".encode())
+        tensor = parameter.detach()
+        for chunk in _bytes(tensor, torch.bfloat16 if tensor.is_floating_point() else None):
+            digest.update(chunk)
+    return digest.hexdigest()[:16]
+
+
 def configuration(model: Any) -> dict[str, Any]:
     """Return what else decides the outputs of ``model``: its settings and those of its adapters.
 
@@ -39,7 +54,9 @@ def configuration(model: Any) -> dict[str, Any]:
     }
 
 
-def _bytes(tensor: Tensor) -> Iterator[memoryview]:
-    """Yield the content of a tensor of any type, piece by piece."""
+def _bytes(tensor: Tensor, dtype: torch.dtype | None = None) -> Iterator[memoryview]:
+    """Yield the content of a tensor of any type, or as ``dtype``, piece by piece."""
     for piece in tensor.reshape(-1).split(_CHUNK):
-        yield memoryview(piece.contiguous().view(torch.uint8).cpu().numpy())
+        yield memoryview(
+            piece.to(dtype or piece.dtype).contiguous().view(torch.uint8).cpu().numpy()
+        )

@@ -21,6 +21,7 @@ from torch import Tensor
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.cache import share, shareable
 from detox_bench.modeling.forward import CausalModel
+from detox_bench.modeling.positions import continuation_begins
 from detox_bench.modeling.tokens import window_of
 
 logger = logging.getLogger(__name__)
@@ -195,7 +196,8 @@ def _score_whole(model: CausalModel, batch: Sequence[Continuation]) -> list[LogP
     ids, real = _padded(model, [each.prompt + each.tokens for each in batch])
     begin = min(len(each.prompt) for each in batch)
     kept = ids.shape[-1] - begin
-    logits = _run(model, ids[:, :-1], real[:, :-1], logits_to_keep=kept).logits[:, -kept:]
+    with continuation_begins([len(each.prompt) - 1 for each in batch]):
+        logits = _run(model, ids[:, :-1], real[:, :-1], logits_to_keep=kept).logits[:, -kept:]
     values = _gather(logits, ids[:, begin:])
     starts = [len(each.prompt) - begin for each in batch]
     return _by_row(values, [(n, n + len(e.tokens)) for n, e in zip(starts, batch, strict=True)])

@@ -18,6 +18,7 @@ from torch import Tensor
 from detox_bench.modeling.cache import share, shareable
 from detox_bench.modeling.forward import CausalModel, Step
 from detox_bench.modeling.nucleus import TRIES, Draw, SamplingSettings, draw
+from detox_bench.modeling.positions import continuation_begins
 from detox_bench.modeling.random_numbers import uniforms
 from detox_bench.modeling.rounding import Gauge, fine
 
@@ -151,8 +152,9 @@ class Sampler:
     def _alone(self, place: int, state: _Decoding, batch: Sequence[_Row], before: Tensor) -> Tensor:
         """Return the logits ``(1, vocabulary)`` of one sequence, run without padding or cache."""
         index = int(state.alive[place])
-        sequence = [*batch[index].request.tokens, *before[index].tolist()]
-        alone, _ = self.model.prefill([sequence])
+        prompt = batch[index].request.tokens
+        with continuation_begins([len(prompt) - 1]):
+            alone, _ = self.model.prefill([[*prompt, *before[index].tolist()]])
         self.gauge.compare(state.logits[place], alone.logits[0], self.settings.temperature)
         return alone.logits
 
