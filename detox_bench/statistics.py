@@ -5,7 +5,7 @@ Prompts are the unit that is drawn anew, since the samples of a prompt are not i
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,21 @@ def sign_flip_p(
         patterns = random.integers(0, 256, size, dtype=np.uint8)
         count += int((np.abs(_signed_sums(differences, patterns)) >= least).sum())
     return (count + 1) / (resamples + 1)
+
+
+def auroc(positive: NDArray[Any], negative: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the area under the ROC curve of each of m detectors, ``(m,)``.
+
+    ``positive`` is ``(n_positive, m)``, ``negative`` ``(n_negative, m)``: what the detectors say of
+    the texts of either kind. It is the chance that a positive one scores higher than a negative
+    one, equal scores counting half (Mann and Whitney 1947). NaN where there are none of a kind.
+    """
+    if not len(positive) or not len(negative):
+        return np.full(positive.shape[-1], np.nan)
+    below = np.zeros(positive.shape[-1])
+    for column, (high, low) in enumerate(zip(positive.T, np.sort(negative, axis=0).T, strict=True)):
+        below[column] = sum(np.searchsorted(low, high, side).sum() for side in ("left", "right"))
+    return below / (2 * len(positive) * len(negative))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,6 +7,7 @@ import pytest
 
 from detox_bench import statistics
 from detox_bench.statistics import (
+    auroc,
     bootstrap_means,
     holm,
     mean_interval,
@@ -161,3 +162,19 @@ def test_a_mean_of_groups_of_different_items_is_worked_by_hand():
     single, _ = mean_of_groups([(["a"], np.array([1.0])), (["a"], np.array([2.0]))])
     assert single.estimate == 1.5
     assert math.isnan(single.low)
+
+
+def test_auroc_counts_pairs_and_halves_ties():
+    positive = np.array([[1.0, 0.0], [3.0, 0.0]])
+    negative = np.array([[0.0, 0.0], [2.0, 0.0], [3.0, 0.0]])
+    # First detector: 1 beats 0; 3 beats 0 and 2 and ties with 3: (1 + 2.5) of 6 pairs.
+    assert auroc(positive, negative).tolist() == [3.5 / 6, 0.5]
+    assert np.isnan(auroc(positive, negative[:0])).all()
+
+
+def test_auroc_agrees_with_scikit_learn_on_many_detectors():
+    metrics = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(0)
+    scores, labels = random.normal(size=(200, 9)).round(1), random.random(200) < 0.3
+    wanted = [metrics.roc_auc_score(labels, column) for column in scores.T]
+    np.testing.assert_allclose(auroc(scores[labels], scores[~labels]), wanted, rtol=1e-12)

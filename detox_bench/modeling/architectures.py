@@ -7,7 +7,7 @@ place serves every architecture, gated MLPs too. To support another one, add a r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -55,17 +55,17 @@ class NeuronShape(NamedTuple):
     hidden: int
 
 
-_GPT = {"blocks": "transformer.h", "norm": "transformer.ln_f"}
+_GPT = Architecture(blocks="transformer.h", norm="transformer.ln_f", bias="always")
 
 ARCHITECTURES: dict[str, Architecture] = {
     "apertus": Architecture(),
-    "bloom": Architecture(**_GPT, down="mlp.dense_4h_to_h", bias="always"),
-    "codegen": Architecture(**_GPT, down="mlp.fc_out", bias="always"),
+    "bloom": replace(_GPT, down="mlp.dense_4h_to_h"),
+    "codegen": replace(_GPT, down="mlp.fc_out"),
     "cohere": Architecture(),
     "cohere2": Architecture(),
     "ernie4_5": Architecture(bias="use_bias"),
     "exaone4": Architecture(post_norm=True),
-    "falcon": Architecture(**_GPT, down="mlp.dense_4h_to_h", bias="bias"),
+    "falcon": replace(_GPT, down="mlp.dense_4h_to_h", bias="bias"),
     "gemma": Architecture(),
     "gemma2": Architecture(post_norm=True),
     "gemma3": Architecture(
@@ -73,16 +73,16 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "gemma3_text": Architecture(post_norm=True),
     "glm4": Architecture(post_norm=True),
-    "gpt2": Architecture(**_GPT, down="mlp.c_proj", rows=True, bias="always"),
-    "gpt_bigcode": Architecture(**_GPT, down="mlp.c_proj", bias="always"),
-    "gpt_neo": Architecture(**_GPT, down="mlp.c_proj", bias="always"),
+    "gpt2": replace(_GPT, down="mlp.c_proj", rows=True),
+    "gpt_bigcode": replace(_GPT, down="mlp.c_proj"),
+    "gpt_neo": replace(_GPT, down="mlp.c_proj"),
     "gpt_neox": Architecture(
         blocks="gpt_neox.layers",
         down="mlp.dense_4h_to_h",
         norm="gpt_neox.final_layer_norm",
         bias="always",
     ),
-    "gptj": Architecture(**_GPT, down="mlp.fc_out", bias="always"),
+    "gptj": replace(_GPT, down="mlp.fc_out"),
     "granite": Architecture(bias="mlp_bias", multiplier="residual_multiplier"),
     "helium": Architecture(bias="mlp_bias"),
     "llama": Architecture(bias="mlp_bias"),
@@ -227,14 +227,13 @@ def _plain_weight(projection: nn.Module) -> Tensor | None:
 
 @torch.no_grad()
 def _images(projection: nn.Module) -> Tensor:
-    base = getattr(projection, "base_layer", projection)
-    width = base.weight.shape[0] if isinstance(base, Conv1D) else base.in_features
-    parameter = next(each for each in projection.parameters() if each.is_floating_point())
-    like = {"device": parameter.device, "dtype": parameter.dtype}
-    zero = projection(torch.zeros(1, width, **like))
+    base: Any = getattr(projection, "base_layer", projection)
+    width = int(base.weight.shape[0] if isinstance(base, Conv1D) else base.in_features)
+    like = next(each for each in projection.parameters() if each.is_floating_point())
+    zero = projection(like.new_zeros(1, width))
     parts = []
     for start in range(0, width, _AT_ONCE):
-        unit = torch.zeros(min(_AT_ONCE, width - start), width, **like)
+        unit = like.new_zeros(min(_AT_ONCE, width - start), width)
         unit[:, start:].fill_diagonal_(1)
         parts.append(projection(unit) - zero)
     return torch.cat(parts)
