@@ -9,9 +9,11 @@ import pytest
 from conftest import ending_tokenizer, tiny_gpt2
 from doubles import HashScorer
 
+from detox_bench.continuations import _requests
 from detox_bench.data.preference_text import token_count
 from detox_bench.data.preferences import read_pairs
 from detox_bench.errors import BadData, BadRunFolder, DetoxBenchError, UnknownName
+from detox_bench.modeling.loading import LoadedModel, load_causal_model
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.runs import RunFolder, SampleKey, read_generations
 from detox_bench.trainers.pair_checks import length_auc, paired_auc
@@ -21,7 +23,6 @@ from detox_bench.trainers.pair_choice import (
     choose,
     stratified,
 )
-from detox_bench.trainers.pair_models import PairModel, _requests, load_pair_model
 from detox_bench.trainers.pair_sampling import SamplePlan, read_prompts, sample_pairs
 from detox_bench.types import PreferencePair, Prompt
 
@@ -128,7 +129,7 @@ def test_margins_that_no_scores_have_are_refused():
 
 @pytest.fixture(scope="module")
 def model(gpt2_folder):
-    return load_pair_model(str(gpt2_folder), "cpu")
+    return load_causal_model(str(gpt2_folder), "cpu")
 
 
 def plan(**options) -> SamplePlan:
@@ -219,7 +220,7 @@ def test_more_new_tokens_than_the_window_are_refused(model, tmp_path):
 
 def test_a_model_that_is_none_is_one_sentence(tmp_path):
     with pytest.raises(DetoxBenchError, match="cannot be loaded as a causal language model"):
-        load_pair_model(str(tmp_path))
+        load_causal_model(str(tmp_path))
 
 
 def test_prompts_come_from_files_too(tmp_path):
@@ -282,7 +283,7 @@ def test_a_folder_or_other_bytes_given_as_prompts_are_one_sentence(tmp_path):
 
 
 def test_a_prompt_does_not_end_in_the_token_that_ends_a_text():
-    loaded = PairModel(tiny_gpt2(), ending_tokenizer(), "tiny")
+    loaded = LoadedModel("tiny", tiny_gpt2(), ending_tokenizer())
     key = SampleKey("s", "1", "h", 0)
     (request,) = _requests(loaded, {key: Prompt("1", "en", "ab c")}, 100)
     assert request.tokens == (4, 3, 2)  # <s> ab c, without </s>
@@ -292,4 +293,4 @@ def test_the_window_is_that_of_the_language_model_in_a_model_of_more_parts():
     text = SimpleNamespace(max_position_embeddings=99)
     config = SimpleNamespace(get_text_config=lambda: text)
     model = SimpleNamespace(config=config)
-    assert PairModel(model, SimpleNamespace(model_max_length=10**30), "tiny").window == 99
+    assert LoadedModel("tiny", model, SimpleNamespace(model_max_length=10**30)).window == 99

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from detox_bench.continuations import Continuations, Wish, continue_prompts, identity
 from detox_bench.data.preference_rows import rows_of
 from detox_bench.data.preference_text import token_count
 from detox_bench.data.preferences import fingerprint, write_pairs
@@ -18,6 +19,7 @@ from detox_bench.data.prompts import SOURCES, load_prompts
 from detox_bench.data.store import content_sha256
 from detox_bench.errors import BadData, DetoxBenchError, unknown_name
 from detox_bench.languages import language as language_row
+from detox_bench.modeling.loading import LoadedModel
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.runs import write_json
 from detox_bench.scorers.cache import ScoreCache
@@ -28,13 +30,6 @@ from detox_bench.trainers.pair_choice import (
     ChoiceSettings,
     choose,
     stratified,
-)
-from detox_bench.trainers.pair_models import (
-    Continuations,
-    PairModel,
-    Wish,
-    continue_prompts,
-    identity,
 )
 from detox_bench.types import PreferencePair, Prompt
 
@@ -64,7 +59,7 @@ class Sampled(NamedTuple):
     record: dict[str, Any]
 
 
-def sample_pairs(loaded: PairModel, scorer: Scorer, plan: SamplePlan, output: Path) -> Sampled:
+def sample_pairs(loaded: LoadedModel, scorer: Scorer, plan: SamplePlan, output: Path) -> Sampled:
     """Sample, score, choose, and write the pairs to ``output`` and the record beside it.
 
     The same weights, prompts, settings and seed give the same file in float32. Raises
@@ -227,7 +222,7 @@ def _pair(prompt: Prompt, chosen: str, rejected: str, number: int) -> Preference
 
 
 def _record(
-    loaded: PairModel, scorer: Scorer, plan: SamplePlan, pairs: Sequence[PreferencePair]
+    loaded: LoadedModel, scorer: Scorer, plan: SamplePlan, pairs: Sequence[PreferencePair]
 ) -> dict[str, Any]:
     return {
         "model": Path(loaded.name).name if Path(loaded.name).exists() else loaded.name,

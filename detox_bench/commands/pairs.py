@@ -134,10 +134,10 @@ def sample(
     shortest, and that is what a model would learn. Texts are kept in OUTPUT.run, so a command that
     was stopped goes on; OUTPUT.json says how the pairs were made.
     """
+    from detox_bench.modeling.loading import load_causal_model
     from detox_bench.modeling.nucleus import SamplingSettings
     from detox_bench.scorers.table import load_scorer
     from detox_bench.trainers.pair_choice import ChoiceSettings
-    from detox_bench.trainers.pair_models import load_pair_model
     from detox_bench.trainers.pair_sampling import SamplePlan, sample_pairs
 
     plan = SamplePlan(
@@ -153,7 +153,7 @@ def sample(
         ),
     )
     judge = load_scorer(scorer)
-    made = sample_pairs(load_pair_model(model, device), judge, plan, output)
+    made = sample_pairs(load_causal_model(model, device, "float32"), judge, plan, output)
     _console().print(_sampled_table(made.record["languages"]))
     typer.echo(f"Wrote {len(made.pairs):,} pairs to {output}, and how they were made beside it.")
 
@@ -199,7 +199,7 @@ def _codes(languages: str) -> tuple[str, ...]:
 
 
 def _tokenizer(name: str | None) -> Any:
-    from detox_bench.trainers.pair_models import load_tokenizer
+    from detox_bench.modeling.loading import load_tokenizer
 
     return load_tokenizer(name) if name else None
 

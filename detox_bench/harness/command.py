@@ -164,8 +164,9 @@ def _keep_generations(args: Any, config: dict[str, Any]) -> None:
     if getattr(args, "seed", None):
         ours["seed"] = args.seed[0] or 0
     if output:
-        names = (model_args.get(name) for name in ("pretrained", "peft"))
-        name = "+".join(Path(str(each)).name for each in names if each)
+        parts = [Path(str(model_args.get(each) or "")).name for each in ("pretrained", "peft")]
+        parts.append(Path(str(model_args.get("intervention") or "")).stem)
+        name = "+".join(filter(None, parts))
         ours["run_folder"] = str(folder_of(output) / "run" / name)
     args.model_args = {**ours, **model_args}
 

@@ -1,10 +1,10 @@
 """``detox-hf``: lm-eval's Hugging Face model with sampling that can be repeated, and resumed.
 
 Requests that say how to sample get their continuations from ``detox_bench.modeling.sampling``;
-everything else is lm-eval's own ``hf``, with all its arguments. Ours are ``seed``, ``run_folder``.
+everything else is lm-eval's own ``hf``, with all its arguments. Ours are ``seed``, ``run_folder``,
+``intervention`` and ``force_intervention``.
 """
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +22,12 @@ from tqdm import tqdm
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.harness.requests import Wanted, by_arguments, sampled, settings_of, wanted
-from detox_bench.modeling.fingerprint import configuration, weights_sha256
+from detox_bench.modeling.fingerprint import configuration, tokenizer_content, weights_sha256
 from detox_bench.modeling.forward import CausalModel
+from detox_bench.modeling.likelihood import Continuation, score_tokens
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import SampledTokens, Sampler, SampleRequest
+from detox_bench.neurons.applied import Applied
 from detox_bench.runs import RunFolder, SampleKey, digest
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 ENGINE = "detox-bench-1"
 #: What ``batch_size=auto`` begins with; halved whenever the device runs out of memory.
 _AUTO_BATCH = {"cpu": 256, "cuda": 2048}
+_SCORED_AT_ONCE = 1024  # log-likelihood requests
 
 
 @register_model("detox-hf")
@@ -45,6 +48,8 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
         pretrained: Any,
         seed: int = 0,
         run_folder: str | None = None,
+        intervention: str | None = None,
+        force_intervention: bool = False,
         batch_size: int | str | None = "auto",
         **kwargs: Any,
     ) -> None:
@@ -55,6 +60,9 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
             seed: Decides, with a prompt's id and a sample's number, every draw.
             run_folder: Where continuations are kept as they come, and found again when the same
                 run is started anew.
+            intervention: A file of ``detox-bench neurons make``: the model is edited in all that it
+                does, generation, log-likelihoods and hidden states.
+            force_intervention: Take one that was made for another model; that is recorded.
             batch_size: How many continuations are decoded at once. It changes no text in float32.
             kwargs: Everything else that ``hf`` takes.
         """
@@ -63,6 +71,11 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
         self.seed = checked
         self.run_folder = Path(run_folder) if run_folder else None
         self._take_a_share()
+        self.intervention = (
+            Applied.to(self.model, str(pretrained), Path(intervention), force_intervention)
+            if intervention
+            else None
+        )
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return a continuation a request: drawn by our engine, or else made by lm-eval's."""
@@ -76,7 +89,8 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
 
     def get_model_info(self) -> dict[str, Any]:
         """Return what lm-eval records of a model, and what makes our texts repeatable."""
-        return {**super().get_model_info(), **self._identity}
+        applied = {"detox_intervention": self.intervention.as_json()} if self.intervention else {}
+        return {**super().get_model_info(), **self._identity, **applied}
 
     def gather_object(self, obj: Any, dst: int = 0) -> Any:
         """Gather from all processes; a metric that no prompt of a process has is an empty list."""
@@ -85,6 +99,29 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
             for task, metrics in tasks.items():
                 tasks[task] = defaultdict(list, metrics) if isinstance(metrics, dict) else metrics
         return found
+
+    def _loglikelihood_tokens(
+        self,
+        requests: list[tuple[Any, list[int], list[int]]],
+        disable_tqdm: bool = False,
+        override_bs: int | None = None,
+    ) -> list[tuple[float, bool]]:
+        """Return lm-eval's answers, by our own pass where an edit spares the context."""
+        if self.intervention is None or self.intervention.everywhere:
+            return list(super()._loglikelihood_tokens(requests, disable_tqdm, override_bs))
+        answers = []
+        hidden = disable_tqdm or self.rank != 0
+        with tqdm(total=len(requests), desc="Log-likelihoods", disable=hidden) as bar:
+            for start in range(0, len(requests), _SCORED_AT_ONCE):
+                part = requests[start : start + _SCORED_AT_ONCE]
+                asked = [Continuation(tuple(before), tuple(after)) for _, before, after in part]
+                for (key, *_), found in zip(part, score_tokens(self.model, asked), strict=True):
+                    answer = float(found.log_probabilities.sum()), bool(found.likeliest.all())
+                    answers.append(answer)
+                    if key is not None:  # lm-eval keeps rolling ones by itself
+                        self.cache_hook.add_partial("loglikelihood", key, answer)
+                bar.update(len(part))
+        return answers
 
     def _take_a_share(self) -> None:
         """Let each process of ``accelerate launch`` do its share on CPUs too (hf: GPUs only)."""
@@ -192,11 +229,12 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
             "seed": self.seed,
             "weights_sha256": weights_sha256(self.model),
             "configuration": digest(configuration(self.model)),
-            "tokenizer": digest(_tokenizer_json(self.tokenizer)),
+            "tokenizer": digest(tokenizer_content(self.tokenizer)),
             "stop_tokens": sorted(self._stop_tokens),
             "dtype": str(self.mixed_precision_dtype or self.model.dtype).removeprefix("torch."),
             "max_length": self.max_length,
             "add_bos_token": self.add_bos_token,
+            **(self.intervention.identity if self.intervention else {}),
         }
 
 
@@ -205,14 +243,6 @@ def _whole_number(name: str, value: Any) -> int:
         return int(value)
     except ValueError as error:
         raise DetoxBenchError(f"{name}={value!r} is no whole number.") from error
-
-
-def _tokenizer_json(tokenizer: Any) -> dict[str, Any]:
-    """Return all that a tokenizer is, less how it was last asked to pad and cut."""
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        return dict(tokenizer.get_vocab())
-    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {key: value for key, value in found.items() if key not in ("padding", "truncation")}
 
 
 def _by_prompt(left: Iterable[Wanted]) -> Iterator[tuple[Wanted, tuple[int, ...]]]:

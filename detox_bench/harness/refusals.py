@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import DetoxBenchError
+from detox_bench.neurons.interventions import read_intervention
 
 _FROM_FOLDERS = ("hf", "hf-auto", "huggingface", "detox-hf")
 
@@ -23,6 +24,8 @@ def check(args: Any, config: dict[str, Any]) -> None:
         check_writable(folder_of(output))
     if model in _FROM_FOLDERS and isinstance(model_args or {}, dict):
         _check_pretrained(str((model_args or {}).get("pretrained", "")))
+    if isinstance(model_args, dict) and model_args.get("intervention"):
+        _check_intervention(model, Path(str(model_args["intervention"])))
 
 
 def check_saved(output: Path, since: float) -> None:
@@ -60,6 +63,16 @@ def check_writable(folder: Path) -> None:
         raise DetoxBenchError(
             f"Cannot write to {folder}: {error.strerror or error}. Name another --output_path."
         ) from error
+
+
+def _check_intervention(model: str, file: Path) -> None:
+    """Raise ``DetoxBenchError`` for a file that is no intervention, or a model that takes none."""
+    if model != "detox-hf":
+        raise DetoxBenchError(
+            f"--model {model} takes no intervention. Use --model detox-hf, or fold it into weights "
+            "that every engine runs: detox-bench neurons export."
+        )
+    read_intervention(file)
 
 
 def _check_pretrained(name: str) -> None:

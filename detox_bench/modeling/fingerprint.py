@@ -1,6 +1,7 @@
 """Hashes of a model as it is in memory: weights with edits and adapters, configuration."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -52,6 +53,14 @@ def configuration(model: Any) -> dict[str, Any]:
         part: {key: str(value) for key, value in sorted(found.items()) if key not in _NAMES}
         for part, found in settings.items()
     }
+
+
+def tokenizer_content(tokenizer: Any) -> dict[str, Any]:
+    """Return all that a tokenizer is, less how it was last asked to pad and cut."""
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        return dict(tokenizer.get_vocab())
+    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {key: value for key, value in found.items() if key not in ("padding", "truncation")}
 
 
 def _bytes(tensor: Tensor, dtype: torch.dtype | None = None) -> Iterator[memoryview]:

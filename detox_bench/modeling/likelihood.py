@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +42,17 @@ class Continuation:
     tokens: tuple[int, ...]
 
 
+class ScoredTokens(NamedTuple):
+    """What a model says of the tokens of one continuation: ``(n_tokens,)`` each.
+
+    ``log_probabilities`` are natural logarithms; ``likeliest`` says of which no other token had a
+    higher one.
+    """
+
+    log_probabilities: LogProbabilities
+    likeliest: NDArray[np.bool_]
+
+
 def split_texts(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> list[Continuation]:
     """Return the tokens of each pair of prompt and continuation.
 
@@ -63,10 +74,17 @@ def split_texts(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> list[Contin
 def log_probabilities(
     model: Any, continuations: Iterable[Continuation], batch_tokens: int = BATCH_TOKENS
 ) -> list[LogProbabilities]:
-    """Return the natural log-probability of each token, given all tokens before it.
+    """Return the natural log-probability of each token, as ``score_tokens`` has it."""
+    return [each.log_probabilities for each in score_tokens(model, continuations, batch_tokens)]
 
-    Entry i is ``(n_tokens,)`` for continuation i, in the order given; one shorter where the prompt
-    is empty, since a first token has no probability. Prompts are cut on the left to the model's
+
+def score_tokens(
+    model: Any, continuations: Iterable[Continuation], batch_tokens: int = BATCH_TOKENS
+) -> list[ScoredTokens]:
+    """Return what the model says of each token, given all tokens before it.
+
+    Entry i is of continuation i, in the order given; one token shorter where the prompt is empty,
+    since a first token has no probability. Prompts are cut on the left to the model's
     window, which the log tells. ``model`` is any causal language model, with adapters or without;
     each of its modules is left in its mode. It runs without gradients but not in ``inference_mode``
     so that it may be in training: what it keeps for later is an ordinary tensor.
@@ -79,11 +97,12 @@ def log_probabilities(
     cut = sum(len(a.prompt) > len(b.prompt) for a, b in zip(given, fitted, strict=True))
     if cut:
         logger.warning("%d prompts were cut on the left to a window of %d tokens.", cut, window)
-    found: dict[Continuation, LogProbabilities] = {}
+    found: dict[Continuation, ScoredTokens] = {}
     with _evaluating(model), torch.no_grad():
         for batch in _batches({each for each in fitted if each.tokens}, batch_tokens):
             found.update(zip(batch, _score(CausalModel(model), batch), strict=True))
-    return [found.get(each, np.zeros(0, dtype=np.float32)) for each in fitted]
+    nothing = ScoredTokens(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=bool))
+    return [found.get(each, nothing) for each in fitted]
 
 
 def perplexity(values: Sequence[float] | LogProbabilities) -> float | None:
@@ -170,7 +189,7 @@ def _batches(different: Iterable[Continuation], batch_tokens: int) -> Iterator[l
         yield batch
 
 
-def _score(model: CausalModel, batch: Sequence[Continuation]) -> list[LogProbabilities]:
+def _score(model: CausalModel, batch: Sequence[Continuation]) -> list[ScoredTokens]:
     """Return the values of each continuation, those of one prompt from one prefill."""
     prompts = list(dict.fromkeys(each.prompt for each in batch))
     places = {prompt: place for place, prompt in enumerate(prompts)}
@@ -188,10 +207,10 @@ def _score(model: CausalModel, batch: Sequence[Continuation]) -> list[LogProbabi
         mask = torch.cat([before[rows], real[:, 1:]], -1)
         logits = _run(model, targets[:, :-1], mask, share(prefix.cache, rows, new)).logits
         values.append(_gather(logits, targets[:, 1:]))
-    return _by_row(torch.cat(values, -1), [(0, len(each.tokens)) for each in batch])
+    return _by_row(torch.cat(values, 1), [(0, len(each.tokens)) for each in batch])
 
 
-def _score_whole(model: CausalModel, batch: Sequence[Continuation]) -> list[LogProbabilities]:
+def _score_whole(model: CausalModel, batch: Sequence[Continuation]) -> list[ScoredTokens]:
     """Return the same from whole texts; logits begin where the shortest prompt ends."""
     ids, real = _padded(model, [each.prompt + each.tokens for each in batch])
     begin = min(len(each.prompt) for each in batch)
@@ -222,15 +241,19 @@ def _padded(model: CausalModel, sequences: Sequence[Sequence[int]]) -> tuple[Ten
 
 
 def _gather(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return ``(rows, places)`` log-probabilities of ``targets``, in float32, chunk by chunk."""
+    """Return ``(rows, places, 2)``: log-probabilities of ``targets``, and 1 where none is higher.
+
+    In float32, chunk by chunk.
+    """
     flat, wanted = logits.flatten(0, 1), targets.flatten().to(logits.device)
     size = max(1, _AT_ONCE // flat.shape[-1])
     totals = torch.cat([part.float().logsumexp(-1) for part in flat.split(size)])
-    own = flat.gather(-1, wanted[:, None]).squeeze(-1).float()
-    return (own - totals).view(targets.shape)
+    own = flat.gather(-1, wanted[:, None]).squeeze(-1)
+    likeliest = own >= flat.amax(-1)
+    return torch.stack([own.float() - totals, likeliest.float()], -1).view(*targets.shape, 2)
 
 
-def _by_row(values: Tensor, spans: Sequence[tuple[int, int]]) -> list[LogProbabilities]:
+def _by_row(values: Tensor, spans: Sequence[tuple[int, int]]) -> list[ScoredTokens]:
     """Return the part of each row that is asked for; raises where one is NaN."""
     rows = values.cpu().numpy()
     found = [row[begin:end].copy() for row, (begin, end) in zip(rows, spans, strict=True)]
@@ -239,4 +262,4 @@ def _by_row(values: Tensor, spans: Sequence[tuple[int, int]]) -> list[LogProbabi
             "The model's logits are not numbers (NaN), as happens when float16 overflows. Load it "
             "with dtype=bfloat16 or dtype=float32."
         )
-    return found
+    return [ScoredTokens(row[:, 0], row[:, 1] > 0) for row in found]

@@ -6,6 +6,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from detox_bench.errors import DetoxBenchError
+from detox_bench.modeling.tokens import stop_tokens_of, window_of
+
+_LONGEST_WINDOW = 10**6  # tokenizers without a limit say 10**30
 
 
 class LoadedModel(NamedTuple):
@@ -15,6 +18,28 @@ class LoadedModel(NamedTuple):
     model: Any
     tokenizer: Any
 
+    @property
+    def window(self) -> int:
+        """Return how many tokens the model takes."""
+        limits = (window_of(self.model), self.tokenizer.model_max_length)
+        return min(limit for limit in (*limits, _LONGEST_WINDOW) if limit)
+
+    @property
+    def stop_tokens(self) -> list[int]:
+        """Return the ids that end a text: the tokenizer's, and the generation settings'."""
+        return stop_tokens_of(self.model, self.tokenizer)
+
+
+def load_tokenizer(name: str) -> Any:
+    """Return the tokenizer in a folder or of the Hub. Raises ``DetoxBenchError``."""
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DetoxBenchError(
+            f"No tokenizer could be loaded from {name!r}: {first} Give a folder or a Hub name."
+        ) from error
+
 
 def load_causal_model(
     name: str, device: str | None = None, dtype: torch.dtype | str | None = None
@@ -22,7 +47,8 @@ def load_causal_model(
     """Load a folder or Hub name, adapter folders included; never runs code out of a repository.
 
     ``device`` is a GPU where there is one if it is None or ``auto``; ``dtype`` is then float32 on
-    a CPU, else the type the weights are stored in. Raises ``DetoxBenchError`` for what cannot be
+    a CPU, else the type the weights are stored in; in float32 the same seed gives the same texts
+    whatever the batch size, other types may not. Raises ``DetoxBenchError`` for what cannot be
     loaded.
     """
     automatic = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,88 +1,38 @@
-"""The model whose continuations become pairs: loaded, identified, sampled into a run folder."""
+"""A model's continuations of prompts, kept in a run folder: what is there is not made again."""
 
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from detox_bench.data.preference_text import whole_characters
 from detox_bench.errors import DetoxBenchError
+from detox_bench.modeling.fingerprint import configuration, tokenizer_content, weights_sha256
+from detox_bench.modeling.forward import CausalModel
+from detox_bench.modeling.loading import LoadedModel
+from detox_bench.modeling.nucleus import SamplingSettings
+from detox_bench.modeling.sampling import SampledTokens, Sampler, SampleRequest
+from detox_bench.modeling.tokens import prompt_tokens
 from detox_bench.runs import RunFolder, SampleKey, StoredGeneration, digest
 from detox_bench.types import Prompt
 
-if TYPE_CHECKING:
-    from detox_bench.modeling.nucleus import SamplingSettings
-    from detox_bench.modeling.sampling import SampledTokens, SampleRequest
-
 #: Changes whenever the same model, seed and settings would give other texts.
 _ENGINE = "detox-bench-pairs-2"
-_LONGEST_WINDOW = 10**6  # tokenizers without a limit say 10**30
 
 #: ``(sample, text)`` of a prompt's continuations, by its id and language.
 Continuations = dict[tuple[str, str], list[tuple[int, str]]]
 
 
-@dataclass(frozen=True, slots=True)
-class PairModel:
-    """A causal language model with its tokenizer."""
-
-    model: Any
-    tokenizer: Any
-    name: str
-
-    @property
-    def window(self) -> int:
-        """Return how many tokens the model takes."""
-        from detox_bench.modeling.tokens import window_of
-
-        limits = (window_of(self.model), self.tokenizer.model_max_length)
-        return min(limit for limit in (*limits, _LONGEST_WINDOW) if limit)
-
-    @property
-    def stop_tokens(self) -> list[int]:
-        """Return the ids that end a text: the tokenizer's, and the generation settings'."""
-        from detox_bench.modeling.tokens import stop_tokens_of
-
-        return stop_tokens_of(self.model, self.tokenizer)
-
-
-def load_tokenizer(name: str) -> Any:
-    """Return the tokenizer in a folder or of the Hub. Raises ``DetoxBenchError``."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DetoxBenchError(
-            f"No tokenizer could be loaded from {name!r}: {first} Give a folder or a Hub name."
-        ) from error
-
-
-def load_pair_model(name: str, device: str = "auto", dtype: str = "float32") -> PairModel:
-    """Return the model in a folder or of the Hub, ready to sample. Raises ``DetoxBenchError``.
-
-    In float32 the same seed gives the same texts whatever the batch size; other types may not.
-    """
-    from detox_bench.modeling.loading import load_causal_model
-
-    _, model, tokenizer = load_causal_model(name, device, dtype)
-    return PairModel(model, tokenizer, name)
-
-
-def identity(loaded: PairModel, seed: int) -> dict[str, Any]:
+def identity(loaded: LoadedModel, seed: int) -> dict[str, Any]:
     """Return what the continuations depend on besides prompts and sampling settings."""
-    from detox_bench.modeling.fingerprint import configuration, weights_sha256
-
     return {
         "engine": _ENGINE,
         "seed": seed,
         "weights_sha256": weights_sha256(loaded.model),
         "configuration": digest(configuration(loaded.model)),
-        "tokenizer": digest(_vocabulary(loaded.tokenizer)),
+        "tokenizer": digest(tokenizer_content(loaded.tokenizer)),
         "stop_tokens": loaded.stop_tokens,
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "max_length": loaded.window,
@@ -91,15 +41,19 @@ def identity(loaded: PairModel, seed: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How many continuations of each prompt, drawn how, so many at once, kept in ``folder``."""
+    """How many continuations of each prompt, drawn how, so many at once, kept in ``folder``.
+
+    ``also`` is what the texts depend on besides model and settings, as an intervention: JSON.
+    """
 
     samples: int
-    settings: "SamplingSettings"
+    settings: SamplingSettings
     folder: Path
     batch_size: int = 256
+    also: Mapping[str, Any] = field(default_factory=dict)
 
 
-def continue_prompts(loaded: PairModel, prompts: Sequence[Prompt], wish: Wish) -> Continuations:
+def continue_prompts(loaded: LoadedModel, prompts: Sequence[Prompt], wish: Wish) -> Continuations:
     """Return ``(sample, text)`` of every prompt by id and language, making what the folder lacks.
 
     A process that is killed loses the batch it was at; the next goes on from there. Raises
@@ -114,7 +68,8 @@ def continue_prompts(loaded: PairModel, prompts: Sequence[Prompt], wish: Wish) -
     settings = digest(asdict(wish.settings))
     by_prompt = {prompt: _keys(prompt, settings, wish.samples) for prompt in prompts}
     keys = {key: prompt for prompt, found in by_prompt.items() for key in found}
-    with RunFolder(wish.folder, identity(loaded, wish.settings.seed)) as run:
+    whose = {**identity(loaded, wish.settings.seed), **wish.also}
+    with RunFolder(wish.folder, whose) as run:
         texts = {key: text for key, text in run.texts(settings).items() if key in keys}
         missing = {key: prompt for key, prompt in keys.items() if key not in texts}
         with _progress(len(missing)) as advance:
@@ -135,11 +90,8 @@ def _keys(prompt: Prompt, settings: str, samples: int) -> list[SampleKey]:
 
 
 def _sample(
-    loaded: PairModel, missing: dict[SampleKey, Prompt], wish: Wish
+    loaded: LoadedModel, missing: dict[SampleKey, Prompt], wish: Wish
 ) -> Iterator[list[StoredGeneration]]:
-    from detox_bench.modeling.forward import CausalModel
-    from detox_bench.modeling.sampling import Sampler
-
     model = CausalModel(loaded.model, loaded.tokenizer.pad_token_id or 0)
     sampler = Sampler(model, wish.settings, loaded.stop_tokens, wish.batch_size)
     requests = list(_requests(loaded, missing, loaded.window - wish.settings.new_tokens))
@@ -148,11 +100,8 @@ def _sample(
 
 
 def _requests(
-    loaded: PairModel, missing: dict[SampleKey, Prompt], room: int
-) -> Iterator["SampleRequest"]:
-    from detox_bench.modeling.sampling import SampleRequest
-    from detox_bench.modeling.tokens import prompt_tokens
-
+    loaded: LoadedModel, missing: dict[SampleKey, Prompt], room: int
+) -> Iterator[SampleRequest]:
     by_prompt: dict[tuple[SampleKey, Prompt], list[int]] = {}
     for key, prompt in missing.items():
         by_prompt.setdefault((key._replace(sample=0), prompt), []).append(key.sample)
@@ -161,7 +110,7 @@ def _requests(
         yield SampleRequest(prompt.id, tokens, tuple(samples), (key, prompt.language))
 
 
-def _stored(tokenizer: Any, sampled: "SampledTokens") -> StoredGeneration:
+def _stored(tokenizer: Any, sampled: SampledTokens) -> StoredGeneration:
     key: SampleKey = sampled.request.label[0]
     language: str = sampled.request.label[1]
     text = _decode(tokenizer, sampled.request.tokens, sampled.tokens)
@@ -176,13 +125,6 @@ def _decode(tokenizer: Any, prompt: Iterable[int], tokens: list[int]) -> str:
     whole = tokenizer.decode([*prompt, *tokens], skip_special_tokens=True)
     alone = tokenizer.decode(tokens, skip_special_tokens=True)
     return whole_characters(whole[len(before) :] if whole.startswith(before) else alone)
-
-
-def _vocabulary(tokenizer: Any) -> dict[str, Any]:
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        return dict(tokenizer.get_vocab())
-    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
-    return {key: value for key, value in found.items() if key not in ("padding", "truncation")}
 
 
 @contextmanager
