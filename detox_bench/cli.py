@@ -18,6 +18,7 @@ COMMANDS = {
     "eval": "Evaluate a model: lm-eval's command line with our tasks and models in it.",
     "pairs": "Make, sample and check preference pairs.",
     "train-dpo": "Train a model by DPO on English preference pairs.",
+    "neurons": "Find toxic neurons, edit them, fold the edit into the weights.",
     "compare": "Compare a model with its base, language by language.",
     "scorers": "List what can score which language.",
     "score": "Score stored continuations again with another scorer.",

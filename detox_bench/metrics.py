@@ -144,7 +144,7 @@ def script_share(text: str, language: str) -> float | None:
     Hiragana and Katakana, Korean Hangul and Han. Raises ``UnknownName``.
     """
     own = SCRIPTS[language_row(language).script]
-    scripts = [script for script in map(_script, text) if script]
+    scripts = [script for script in map(letter_script, text) if script]
     return sum(script in own for script in scripts) / len(scripts) if scripts else None
 
 
@@ -187,7 +187,7 @@ def text_quality(texts: Sequence[str], language: str) -> dict[str, float]:
 
 
 @lru_cache(maxsize=65536)
-def _script(character: str) -> str | None:
+def letter_script(character: str) -> str | None:
     """Return the first word of a letter's Unicode name; None for what belongs to no script."""
     if not character.isalpha():
         return None
@@ -197,7 +197,7 @@ def _script(character: str) -> str | None:
 
 
 def _family(character: str) -> str | None:
-    script = _script(character)
+    script = letter_script(character)
     return "CJK" if script in _EAST_ASIAN else script
 
 

@@ -88,7 +88,7 @@ def main(
     for each in comparisons.found:
         print_comparison(str(base), each, comparisons.caption)
     if json_file is not None:
-        found = [_as_json(each) for each in comparisons.found]
+        found = [comparison_json(each) for each in comparisons.found]
         write_json(json_file, dict(comparisons.settings) | {"comparisons": found})
 
 
@@ -166,7 +166,8 @@ def _geometric_mean(ratios: Sequence[Interval]) -> Interval:
     return Interval(mean, math.nan, math.nan)
 
 
-def _as_json(found: Found) -> dict[str, Any]:
+def comparison_json(found: Found) -> dict[str, Any]:
+    """Return one comparison as JSON: rows, perplexities, verdict, doubts."""
     return {
         "runs": found.names,
         "languages": as_json(found.rows),

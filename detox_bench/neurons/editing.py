@@ -7,6 +7,7 @@ on.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,10 +30,11 @@ Seen = Callable[[int, Tensor, Tensor], None]
 
 
 def base_model_of(model: Any, name: str) -> BaseModel:
-    """Return what an intervention says of ``model``, which people call ``name``."""
+    """Return what an intervention says of ``model``; of a folder's path only its name is kept."""
     shape = neuron_shape(model)
     kind = causal_model(model).config.model_type
-    return BaseModel(name, kind, shape.layers, shape.neurons, weights_fingerprint(model))
+    known_as = Path(name).resolve().name if Path(name).exists() else name
+    return BaseModel(known_as, kind, shape.layers, shape.neurons, weights_fingerprint(model))
 
 
 def check_made_for(intervention: Intervention, model: BaseModel, force: bool = False) -> str | None:

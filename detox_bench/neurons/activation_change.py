@@ -1,0 +1,144 @@
+"""The activation of neurons in each language before and after, paired prompt by prompt.
+
+What a prompt has is the mean over its tokens and over the neurons; all statistics are those of
+``detox_bench.comparison``, so that items shared between languages are drawn together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from detox_bench.comparison import Change, ComparisonRow, as_json, compare
+from detox_bench.data.prompts import PromptSet
+from detox_bench.errors import BadIntervention
+from detox_bench.modeling.loading import LoadedModel, load_causal_model
+from detox_bench.neurons.activations import Activations, mean_activations
+from detox_bench.neurons.choosing import NeuronChoice, choose_neurons, prompts_json
+from detox_bench.neurons.editing import base_model_of
+from detox_bench.neurons.interventions import BaseModel
+from detox_bench.types import NeuronId
+
+ACTIVATION = "activation"
+
+
+class Side(NamedTuple):
+    """One of the two models, and ``(n_prompts, n_neurons)`` activations by language."""
+
+    model: BaseModel
+    activations: Mapping[str, Activations]
+
+
+class ActivationChange(NamedTuple):
+    """The activations of ``chosen`` neurons on the same prompts in two models.
+
+    ``tokens`` says over how many new tokens a mean is.
+    """
+
+    chosen: NeuronChoice
+    prompts: Mapping[str, PromptSet]
+    tokens: int
+    before: Side
+    after: Side
+
+    def rows(self) -> list[ComparisonRow]:
+        """Return a row a language and the means of languages, each with its change."""
+        runs = [_run(self.prompts, each.activations) for each in (self.before, self.after)]
+        return compare(runs[:1], runs[1:])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything: the languages with their intervals, and each neuron's means."""
+        sides = {"before": self.before, "after": self.after}
+        means = {name: _neuron_means(side.activations) for name, side in sides.items()}
+        return {
+            "schema": 1,
+            **{name: asdict(side.model) for name, side in sides.items()},
+            "neurons_from": self.chosen.source,
+            **({"forced": self.chosen.forced} if self.chosen.forced else {}),
+            "tokens": self.tokens,
+            "prompts": [prompts_json(each) for each in self.prompts.values()],
+            "languages": as_json(self.rows()),
+            "neurons": [
+                {**each._asdict(), **{name: found[place] for name, found in means.items()}}
+                for place, each in enumerate(self.chosen.neurons)
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """Which neurons (``choosing.choose_neurons``) are read on which prompts by language."""
+
+    neurons: str
+    take: str
+    prompts: Mapping[str, PromptSet]
+    new_tokens: int = 20
+    device: str | None = None
+    force: bool = False
+
+
+def compare_models(before: str, after: str, plan: ChangePlan) -> ActivationChange:
+    """Measure the neurons of one model in it and in another, loaded one after the other.
+
+    ``before`` and ``after`` are folders or Hub names. Raises as ``load_causal_model`` and
+    ``choose_neurons``, and ``BadIntervention`` where the shapes differ.
+    """
+    loaded = load_causal_model(before, plan.device)
+    chosen = choose_neurons(plan.neurons, plan.take, loaded.model, before, plan.force)
+    measured = measure_languages(loaded, chosen.neurons, plan.prompts, plan.new_tokens)
+    first = Side(chosen.model, measured)
+    del loaded
+    loaded = load_causal_model(after, plan.device)
+    other = base_model_of(loaded.model, after)
+    _check_same_shape(chosen.model, other)
+    second = Side(other, measure_languages(loaded, chosen.neurons, plan.prompts, plan.new_tokens))
+    return ActivationChange(chosen, plan.prompts, plan.new_tokens, first, second)
+
+
+def measure_languages(
+    loaded: LoadedModel,
+    neurons: Sequence[NeuronId],
+    prompts: Mapping[str, PromptSet],
+    new_tokens: int = 20,
+    batch_size: int = 16,
+) -> dict[str, Activations]:
+    """Return ``activations.mean_activations`` of the prompts of each language."""
+    texts = [prompt.text for each in prompts.values() for prompt in each.prompts]
+    found = mean_activations(loaded, neurons, texts, new_tokens, batch_size)
+    ends = np.cumsum([len(each.prompts) for each in prompts.values()])[:-1]
+    return dict(zip(prompts, np.split(found, ends), strict=True))
+
+
+def change_of(row: ComparisonRow) -> Change:
+    """Return the change of activation in a row."""
+    return row.changes[ACTIVATION]
+
+
+def _run(
+    prompts: Mapping[str, PromptSet], activations: Mapping[str, Activations]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the mean over the neurons of each prompt, as ``comparison`` takes it."""
+    run = {}
+    for code, chosen in prompts.items():
+        means = activations[code].mean(-1, dtype=np.float64).tolist()
+        ids = [prompt.id for prompt in chosen.prompts]
+        run[code] = {each: {ACTIVATION: mean} for each, mean in zip(ids, means, strict=True)}
+    return run
+
+
+def _neuron_means(activations: Mapping[str, Activations]) -> list[dict[str, float]]:
+    """Return, for each neuron, its mean over the prompts of each language."""
+    means = {code: each.mean(0, dtype=np.float64).tolist() for code, each in activations.items()}
+    n_neurons = len(next(iter(means.values())))
+    return [{code: found[place] for code, found in means.items()} for place in range(n_neurons)]
+
+
+def _check_same_shape(model: BaseModel, other: BaseModel) -> None:
+    """Raise ``BadIntervention`` where neurons of ``model`` are not those of ``other``."""
+    for column in ("model_type", "layers", "neurons"):
+        if (mine := getattr(model, column)) != (its := getattr(other, column)):
+            raise BadIntervention(
+                f"{other.name} has {column.replace('_', ' ')} {its!r} and {model.name} {mine!r}: "
+                "their neurons are not the same. Name a model that was trained from the other."
+            )

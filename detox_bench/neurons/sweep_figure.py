@@ -1,0 +1,126 @@
+"""The figure of a sweep: toxicity in every language and its price, beside the control."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from detox_bench.comparison import OTHERS
+from detox_bench.errors import missing_extra
+from detox_bench.summary import MEAN
+
+_EDIT, _CONTROL, _GRID = "#1f5fa8", "#8a8a8a", "#dddddd"
+
+
+class _Panel(NamedTuple):
+    """One quantity, and its name in the rows of a comparison."""
+
+    label: str
+    metric: str
+
+
+_PANELS = (
+    _Panel("average toxicity", "average_toxicity"),
+    _Panel("perplexity, times the unedited", "perplexity"),
+    _Panel("empty continuations", "empty_rate"),
+    _Panel("distinct-2", "distinct_2"),
+    _Panel("in the prompt's language", "language_share"),
+)
+
+
+def draw_sweep(results: Path, file: Path) -> None:
+    """Draw what ``neurons sweep`` wrote to ``results`` into ``file`` (by its ending).
+
+    Raises ``MissingExtra`` where matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise missing_extra("The figure", "figures") from error
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    found = json.loads(results.read_text("utf-8"))
+    takes = list(dict.fromkeys(point["take"] for point in found["points"]))
+    figure, axes = pyplot.subplots(
+        len(_PANELS),
+        len(takes),
+        figsize=(1.2 + 4.2 * len(takes), 9.5),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+        gridspec_kw={"height_ratios": [2, 1, 1, 1, 1]},
+    )
+    for column, take in enumerate(takes):
+        points = [point for point in found["points"] if point["take"] == take]
+        axes[0][column].set_title(_title(points), fontsize=10)
+        for axis, panel in zip(axes[:, column], _PANELS, strict=True):
+            _draw(axis, panel, points)
+        axes[-1][column].set_xlabel(f"{points[0]['operator']}, value")
+    for axis, panel in zip(axes[:, 0], _PANELS, strict=True):
+        axis.set_ylabel(panel.label, fontsize=8.5)
+    axes[0][0].legend(fontsize=8, loc="best")
+    figure.suptitle(
+        f"{found['model']}: neurons edited, scorer {found['scorer']['id']}", fontsize=10
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # The same results give the same file.
+    fixed = {"Date": None} if file.suffix == ".svg" else {}
+    with matplotlib.rc_context({"svg.hashsalt": "sweep"}):
+        figure.savefig(file, dpi=150, metadata=fixed)
+    pyplot.close(figure)
+
+
+def _title(points: Sequence[Mapping[str, Any]]) -> str:
+    return f"{points[0]['take']} ({points[0]['n_neurons']:,} neurons)"
+
+
+def _draw(axis: Any, panel: _Panel, points: Sequence[Mapping[str, Any]]) -> None:
+    labels = list(dict.fromkeys(_strength(point) for point in points))
+    places = {label: place for place, label in enumerate(labels, 1)}
+    rules = dict.fromkeys(point["control"] for point in points)
+    for rule in sorted(rules, key=lambda each: each is None):
+        own = [point for point in points if point["control"] == rule]
+        where = [0, *(places[_strength(point)] for point in own)]
+        colour, line = (_EDIT, "-") if rule is None else (_CONTROL, "--")
+        name = "edited" if rule is None else f"{rule} control"
+        for code in _languages(own) if panel is _PANELS[0] and rule is None else ():
+            axis.plot(where, _values(own, panel, code), color=colour, linewidth=0.5, alpha=0.4)
+        values = _values(own, panel, _overall(own))
+        axis.plot(where, values, line, color=colour, marker="o", markersize=4, label=name)
+    axis.set_xticks([0, *places.values()], ["unedited", *labels])
+    axis.grid(color=_GRID, linewidth=0.6)
+    axis.tick_params(labelsize=8)
+    axis.set_axisbelow(True)
+    if panel.metric != "perplexity":
+        axis.set_ylim(bottom=0)
+
+
+def _strength(point: Mapping[str, Any]) -> str:
+    return "measured" if point["value"] is None else f"{point['value']:g}"
+
+
+def _rows(point: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {row["language"]: row for row in point["languages"]}
+
+
+def _languages(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [code for code in _rows(points[0]) if code not in (MEAN, OTHERS)]
+
+
+def _overall(points: Sequence[Mapping[str, Any]]) -> str:
+    codes = _rows(points[0])
+    return MEAN if MEAN in codes else next(iter(codes))
+
+
+def _values(points: Sequence[Mapping[str, Any]], panel: _Panel, code: str) -> list[float]:
+    """Return the value before any edit and at every point; NaN where there is none."""
+    if panel.metric == "perplexity":
+        return [1.0, *(_number(point["perplexity_ratio"][code]["estimate"]) for point in points)]
+    found = [_rows(point)[code].get(panel.metric, {}) for point in points]
+    return [_number(found[0].get("base")), *(_number(each.get("other")) for each in found)]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

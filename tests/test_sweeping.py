@@ -1,0 +1,126 @@
+"""A sweep: what is swept, what is kept, and what it says in the end."""
+
+import json
+
+import pytest
+from conftest import byte_tokenizer, tiny_gpt2
+
+from detox_bench.commands.neurons_sweep import SweepOutput, lower_in, run_sweep
+from detox_bench.comparison import Change, ComparisonRow
+from detox_bench.data.prompts import load_prompts
+from detox_bench.errors import BadRunFolder, DetoxBenchError
+from detox_bench.modeling.loading import LoadedModel, load_causal_model
+from detox_bench.modeling.nucleus import SamplingSettings
+from detox_bench.modeling.sampling import Sampler
+from detox_bench.neurons.editing import base_model_of, edited
+from detox_bench.neurons.interventions import read_intervention
+from detox_bench.neurons.making import Chosen
+from detox_bench.neurons.sweeping import SweepPlan, settings, sweep
+from detox_bench.runs import read_generations
+from detox_bench.statistics import Interval
+from detox_bench.types import NeuronId
+
+NEURONS = (NeuronId(0, 3), NeuronId(1, 60))
+SETS = {"sources": Chosen(NEURONS, {}, {"from": "test"}), "1": Chosen(NEURONS[:1], {}, {})}
+SMALL = {"samples": 3, "sampling": SamplingSettings(6)}
+
+
+@pytest.fixture
+def loaded():
+    return LoadedModel("tiny", tiny_gpt2(), byte_tokenizer())
+
+
+def points_of(loaded, plan, sets=SETS):
+    return settings(sets, plan, base_model_of(loaded.model, "tiny"), loaded)
+
+
+def test_every_value_with_every_set_and_its_control_and_nothing_that_changes_nothing(loaded):
+    found = points_of(loaded, SweepPlan("add", (0.0, -1.0, -2.5), **SMALL))
+    assert [point.name for point in found] == [
+        "base",
+        "add_sources_-1",
+        "add_sources_-1_random_0",
+        "add_sources_-2.5",
+        "add_sources_-2.5_random_0",
+        "add_1_-1",
+        "add_1_-1_random_0",
+        "add_1_-2.5",
+        "add_1_-2.5_random_0",
+    ]
+    chosen, control = found[1].intervention, found[2].intervention
+    assert chosen.neurons == NEURONS and not set(control.neurons) & set(NEURONS)
+
+
+def test_no_control_and_measured_values(loaded):
+    measured = {"all": Chosen(NEURONS, dict.fromkeys(NEURONS, 0.75), {})}
+    found = points_of(loaded, SweepPlan("aura", control=None, **SMALL), measured)
+    assert [point.name for point in found] == ["base", "aura_all"]
+    with pytest.raises(DetoxBenchError, match="No value of the sweep changes anything"):
+        points_of(loaded, SweepPlan("scale", (1.0,), **SMALL))
+
+
+def texts(run):
+    return {each.key: each.text for each in read_generations(run)}
+
+
+def test_each_point_holds_the_texts_of_its_edit_and_is_not_made_twice(
+    loaded, tmp_path, monkeypatch
+):
+    plan = SweepPlan("add", (-4.0,), control=None, **SMALL)
+    points = points_of(loaded, plan, {"sources": SETS["sources"]})
+    prompts = load_prompts("de", "sample").prompts[:2]
+    base, changed = (texts(run) for _, run in sweep(loaded, points, prompts, plan, tmp_path))
+    assert base.keys() == changed.keys() and len(base) == 6
+    assert base != changed
+    # The edit as a stranger would make it from the file beside the texts.
+    made = read_intervention(tmp_path / "interventions" / "add_sources_-4.json")
+    again = LoadedModel("tiny", tiny_gpt2(), byte_tokenizer())
+    with edited(again.model, made):
+        ((_, run),) = sweep(again, points[:1], prompts, plan, tmp_path / "again")
+    assert texts(run) == changed
+    real = Sampler.sample
+    monkeypatch.setattr(
+        Sampler, "sample", lambda self, asked: pytest.fail() if asked else real(self, asked)
+    )
+    list(sweep(loaded, points, prompts, plan, tmp_path))
+
+
+def test_a_folder_of_another_edit_is_not_gone_on_with(loaded, tmp_path):
+    prompts = load_prompts("de", "sample").prompts[:1]
+    for neurons, refused in ((NEURONS, False), (NEURONS[1:], True)):
+        plan = SweepPlan("add", (-4.0,), control=None, **SMALL)
+        points = points_of(loaded, plan, {"sources": Chosen(neurons, {}, {})})
+        if refused:
+            with pytest.raises(BadRunFolder, match="intervention is"):
+                list(sweep(loaded, points, prompts, plan, tmp_path))
+        else:
+            list(sweep(loaded, points, prompts, plan, tmp_path))
+
+
+def test_the_command_s_table_results_and_figure(gpt2_folder, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    loaded = load_causal_model(str(gpt2_folder), "cpu")
+    prompts = [each for code in ("en", "de") for each in load_prompts(code, "sample").prompts[:3]]
+    plan = SweepPlan("add", (-4.0,), **SMALL)
+    results = run_sweep(loaded, SETS, prompts, plan, SweepOutput(tmp_path))
+    found = json.loads(results.read_text("utf-8"))
+    assert [(each["take"], each["value"], each["control"]) for each in found["points"]] == [
+        (take, value, control) for take in SETS for value in (-4.0,) for control in (None, "random")
+    ]
+    assert found["points"][0]["n_neurons"] == 2 and found["scorer"]["id"].startswith("ngram@")
+    rows = {row["language"]: row for row in found["points"][0]["languages"]}
+    assert {"en", "de", "mean"} <= set(rows)
+    assert rows["de"]["average_toxicity"]["n_prompts"] == 3
+    figure = (tmp_path / "sweep.svg").read_text("utf-8")
+    assert "random control" in figure
+    printed = capsys.readouterr().out
+    assert "add -4, random control of sources" in printed and "lower in" in printed
+
+
+def test_lower_in_counts_intervals_below_zero_and_no_means():
+    def row(language, high, n=10):
+        change = Change(n, 0.5, 0.4, Interval(-0.1, -0.2, high), 0.01, 0.01, ())
+        return ComparisonRow(language, n, {"average_toxicity": change})
+
+    rows = [row("de", -0.01), row("en", 0.02), row("fr", -0.01, n=3), row("mean", -0.1)]
+    assert lower_in(rows) == (1, 3)
