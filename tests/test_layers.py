@@ -60,6 +60,8 @@ HEAVY = {
     "evaluate": ("evaluate_modules.*",),
     "sklearn": ("scorers.build_*",),
     "detoxify": (),
+    "gguf": (),
+    "matplotlib": (),
     "peft": (),
     "trl": ("trainers.build", "trainers.trainer"),
 }

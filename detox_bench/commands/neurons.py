@@ -2,7 +2,13 @@
 
 import typer
 
-from detox_bench.commands import neurons_find, neurons_make, neurons_probe, neurons_sweep
+from detox_bench.commands import (
+    neurons_find,
+    neurons_fold,
+    neurons_make,
+    neurons_probe,
+    neurons_sweep,
+)
 
 app = typer.Typer(
     help="Neurons: find those that make a model toxic, edit them, fold the edit into its weights.",
@@ -18,6 +24,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-for _module in (neurons_probe, neurons_find, neurons_make, neurons_sweep):
+for _module in (neurons_probe, neurons_find, neurons_make, neurons_sweep, neurons_fold):
     for _name, (_function, _examples) in _module.COMMANDS.items():
         app.command(_name, epilog=_examples)(_function)

@@ -1,0 +1,190 @@
+"""An export from beginning to end: nothing is there under its name before it is verified.
+
+Everything is written to ``DIR.partial``. Only an export that has been loaded again and compared
+with the edited model gets its name; one that fails is removed, and what a killed process leaves
+behind is removed by the next export to the same place.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from detox_bench import __version__
+from detox_bench.errors import BadData, DetoxBenchError, unknown_name
+from detox_bench.modeling.loading import load_causal_model
+from detox_bench.neurons.checkpoint import INDEX
+from detox_bench.neurons.editing import base_model_of, check_made_for
+from detox_bench.neurons.exports import FORMATS, check_exportable, format_of, recorded, running
+from detox_bench.neurons.fold_to_hf import DTYPES, checked_dtype, stored_dtypes
+from detox_bench.neurons.fold_to_peft import ADAPTER_DTYPE
+from detox_bench.neurons.interventions import Intervention, read_intervention
+from detox_bench.neurons.model_files import ModelFiles, copy_other_files, model_files
+from detox_bench.neurons.proof import NEW_TOKENS, Reference, reference
+from detox_bench.neurons.proof_prompts import proof_tokens
+from detox_bench.neurons.verification import Agreement, agreement
+from detox_bench.runs import write_json
+
+INTERVENTION = "intervention.json"
+VERIFICATION = "verification.json"
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """What to export where.
+
+    Args:
+        model: A folder, or a name on the Hub.
+        intervention: The JSON file.
+        to: A row of ``FORMATS``.
+        output: The folder to be; empty or not there.
+        dtype: A name of ``DTYPES`` to store a checkpoint in a finer type.
+        force: Go on where the intervention was made for other weights.
+        device: Where models run while they are compared.
+        texts: Prompts to compare on.
+        tolerance: How far logits may be apart; by the type if None.
+        new_tokens: Greedy tokens behind each prompt.
+    """
+
+    model: str
+    intervention: Path
+    to: str
+    output: Path
+    texts: Sequence[str]
+    dtype: str | None = None
+    force: bool = False
+    device: str | None = None
+    tolerance: float | None = None
+    new_tokens: int = NEW_TOKENS
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A finished export: how it compares with the edited model, and what should be known of it."""
+
+    agreement: Agreement
+    notes: tuple[str, ...]
+
+
+def export(asked: ExportSettings) -> Exported:
+    """Write an export, verify it, and give it its name.
+
+    Raises ``DetoxBenchError`` where anything is wrong, a failed verification included; nothing is
+    then at the place of the output.
+    """
+    format_of(asked.to)
+    if asked.dtype is not None and asked.dtype not in DTYPES:
+        raise unknown_name("type to store in", asked.dtype, DTYPES)
+    made = read_intervention(asked.intervention)
+    with partial_folder(asked.output, asked.model) as folder:
+        with model_files(asked.model, folder) as files:
+            forced = check_made_for(made, files.shape_only, asked.force)
+            check_exportable(files, made, asked.to)
+            dtype = checked_dtype(files, made, asked.dtype) if asked.dtype else None
+            coarsest = max(stored_dtypes(files, made), key=lambda each: torch.finfo(each).eps)
+            found, forced = _hooked(asked, made)
+            notes = _write(asked, files, made, folder, dtype)
+        kept = ADAPTER_DTYPE if not FORMATS[asked.to].whole else dtype or coarsest
+        agreed = _verified(asked, found, folder, kept)
+        record = {"detox_bench": __version__, "model": files.address, "dtype": asked.dtype}
+        recorded(made, asked.to, forced, record).write(folder / INTERVENTION)
+        write_json(folder / VERIFICATION, agreed.as_json())
+    told = [f"Made for another model, and forced: {forced}."] if forced else []
+    return Exported(agreed, (*told, *notes))
+
+
+@contextmanager
+def partial_folder(output: Path, model: str) -> Iterator[Path]:
+    """Give a folder to write to, which becomes ``output`` when the ``with`` is left without error.
+
+    Raises ``DetoxBenchError`` where ``output`` is something already, lies in the model's own
+    folder, cannot be written, or is being written by another process.
+    """
+    _check_free(output, model)
+    folder = output.resolve().with_name(f"{output.resolve().name}.partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / _LOCK, timeout=0):
+            try:
+                _empty(folder)
+                yield folder
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            (folder / _LOCK).unlink()
+            if output.is_dir():
+                output.rmdir()
+            folder.rename(output)
+    except Timeout as error:
+        raise DetoxBenchError(
+            f"Another process is writing to {folder}. Wait for it, or name another folder."
+        ) from error
+    except OSError as error:
+        raise DetoxBenchError(
+            f"{output} cannot be written: {error.strerror or error}. Free the disk, or name "
+            "another folder."
+        ) from error
+
+
+def _check_free(output: Path, model: str) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise BadData(f"{output} is not empty. Name a new folder; nothing is overwritten.")
+    if Path(model).is_dir() and output.resolve().is_relative_to(Path(model).resolve()):
+        raise BadData(f"{output} lies in the model's own folder. Name one outside of it.")
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a killed process left."""
+    for each in folder.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != _LOCK:
+            each.unlink()
+
+
+def _hooked(asked: ExportSettings, made: Intervention) -> tuple[Reference, str | None]:
+    """Run the edited model; return it and how the model differs from the one edited for."""
+    name, model, tokenizer = load_causal_model(asked.model, asked.device, torch.float32)
+    forced = check_made_for(made, base_model_of(model, name), asked.force)
+    prompts = proof_tokens(model, tokenizer, asked.texts, asked.new_tokens)
+    return reference(model, prompts, made, asked.new_tokens), forced
+
+
+def _write(
+    asked: ExportSettings,
+    files: ModelFiles,
+    made: Intervention,
+    folder: Path,
+    dtype: torch.dtype | None,
+) -> list[str]:
+    """Write the export; return what should be known of it."""
+    row = FORMATS[asked.to]
+    row.write(files, made, folder, dtype)
+    left_out = set(copy_other_files(files.folder, folder, row.copied))
+    if not row.whole:
+        same = f"--dtype is for --to hf; --to {asked.to} is stored in float32 anyway."
+        return [same] if dtype is not None else []
+    if files.checkpoint.folder != files.folder:
+        return ["Its weights were pickled; the export has them as safetensors."]
+    lost = ", ".join(sorted(left_out - {INDEX, *files.checkpoint.shards}))
+    return [f"Not copied, since they hold weights without the edit: {lost}."] if lost else []
+
+
+def _verified(
+    asked: ExportSettings, found: Reference, folder: Path, dtype: torch.dtype
+) -> Agreement:
+    with running(folder, asked.model, asked.device) as model:
+        agreed = agreement(found, model, dtype, asked.tolerance)
+    failure = agreed.failure()
+    if failure:
+        finer = " Try --dtype float32." if torch.finfo(dtype).bits < 32 else ""
+        raise DetoxBenchError(
+            f"The export is not the edited model: {failure}. Nothing was written to {asked.output}."
+            + finer
+        )
+    return agreed
