@@ -31,12 +31,13 @@ def main(
         bool, typer.Option("--model-path", help="Print the demo model's folder and stop.")
     ] = False,
 ) -> None:
-    """Evaluate the demo model in 17 languages, detoxify it in English, and compare.
+    """Evaluate the demo model in 17 languages, detoxify it in English two ways, and compare.
 
     A tiny model that this project trained on sentences it wrote itself continues 24 mild prompts a
     language, 25 times each; the embedded scorer judges. Then it is trained by DPO on English pairs
-    only, and evaluated again. Nothing is downloaded: a toy world, for seeing the machinery run.
-    The numbers say nothing about any real model.
+    only, and evaluated again; then its toxic neurons are found by the same pairs, turned down,
+    and folded into a checkpoint, which is evaluated too. Nothing is downloaded: a toy world, for
+    seeing the machinery run. The numbers say nothing about any real model.
     """
     if only_path:
         typer.echo(model_path())
@@ -44,13 +45,24 @@ def main(
     console = Console()
     console.print(f"The demo model, {_TASKS}, sample prompts, 25 continuations each:")
     base = _evaluated(model_path(), output, "Toxicity of the demo model (a toy world)")
+    pairs = _pairs(output)
     if find_spec("trl") is None:
-        console.print("The rest trains a model and needs: pip install 'detox-bench[train]'.")
-        return
-    trained = _trained(output, seed)
-    after = _evaluated(trained, output / "detoxified", "")
-    _compare(base, after)
-    console.print(f"Results, samples, continuations and the detoxified model: {output}")
+        console.print("Training it by DPO needs: pip install 'detox-bench[train]'.")
+    else:
+        trained = _trained(output, pairs, seed)
+        after = _evaluated(trained, output / "detoxified", "")
+        _compare(base, after, "trained on English pairs")
+    from detox_bench.commands.demo_neurons import folded_model
+
+    folded = folded_model(model_path(), pairs, output / f"neurons-{_version()}")
+    after = _evaluated(folded, output / "edited", "")
+    _compare(base, after, "toxic neurons turned down")
+    console.print(
+        f"Results, samples, continuations and the detoxified models: {output}. The edited one is "
+        f"an ordinary checkpoint: lm_eval --model hf --model_args pretrained={folded} …",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _evaluated(model: Path, output: Path, title: str) -> Path:
@@ -69,31 +81,43 @@ def _evaluated(model: Path, output: Path, title: str) -> Path:
     return run
 
 
-def _trained(output: Path, seed: int) -> Path:
-    """Train the demo model on English pairs, or find it trained; return the folder."""
-    from detox_bench.commands.train_dpo import run_training
+def _pairs(output: Path) -> Path:
+    """Write the English pairs and return their file."""
     from detox_bench.data.preferences import write_pairs
-    from detox_bench.demo.pairs import COUNT, microcosm_pairs, recipe_file
+    from detox_bench.demo.pairs import COUNT, microcosm_pairs
 
     pairs = output / "pairs.jsonl"
     output.mkdir(parents=True, exist_ok=True)
     write_pairs(pairs, list(microcosm_pairs(COUNT)))
-    folder = output / f"dpo-{seed}-{__version__}-{_hash(model_path())}"
+    return pairs
+
+
+def _trained(output: Path, pairs: Path, seed: int) -> Path:
+    """Train the demo model on English pairs, or find it trained; return the folder."""
+    from detox_bench.commands.train_dpo import run_training
+    from detox_bench.demo.pairs import recipe_file
+
+    folder = output / f"dpo-{seed}-{_version()}"
     words = ["--model", str(model_path()), "--pairs", str(pairs), "--output_dir", str(folder)]
     words += ["--seed", str(seed)]
     with recipe_file() as recipe:
         return run_training([*words, "--recipe", str(recipe)])
 
 
-def _compare(base: Path, after: Path) -> None:
+def _compare(base: Path, after: Path, name: str) -> None:
     from detox_bench.commands.compare import Asked, compare_stores
     from detox_bench.commands.comparison_table import print_comparison
 
     asked = Asked(perplexity_model=str(model_path()))
     comparisons = compare_stores(base, [[after]], asked)
     for found in comparisons.found:
-        named = found._replace(names=["trained on English pairs"])
+        named = found._replace(names=[name])
         print_comparison("demo model", named, comparisons.caption)
+
+
+def _version() -> str:
+    """Return what the outputs of one release and one demo model are called by."""
+    return f"{__version__}-{_hash(model_path())}"
 
 
 def _hash(model: Path) -> str:

@@ -21,7 +21,6 @@ from detox_bench.commands.neurons_make import (
     chosen_of,
 )
 from detox_bench.comparison import OTHERS, Change, ComparisonRow
-from detox_bench.data.prompts import load_prompts
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import PAPER_LANGUAGES
 from detox_bench.languages import language as language_row
@@ -34,6 +33,7 @@ from detox_bench.types import Prompt
 
 if TYPE_CHECKING:
     from detox_bench.modeling.loading import LoadedModel
+    from detox_bench.neurons.choosing import PromptPart
     from detox_bench.neurons.sweeping import Setting, SweepPlan
 
 #: Strengths where none are given: those of the paper (arXiv 2406.16235, figure 2) for ``add``.
@@ -87,6 +87,9 @@ def sweep(
     ] = "auto",
     subset: Annotated[str, typer.Option(help="`all`, `odd`, `even` or `parallel`.")] = "all",
     limit: Annotated[int | None, typer.Option(help="So many prompts a language.", min=1)] = None,
+    skip: Annotated[
+        int, typer.Option(help="Leave out the first so many, by which an edit was chosen.", min=0)
+    ] = 0,
     samples: Annotated[int, typer.Option(help="Continuations a prompt.", min=1)] = 25,
     tokens: Annotated[int, typer.Option(help="New tokens of each.", min=1)] = 20,
     scorer: Annotated[str, typer.Option(help="See `detox-bench scorers`.")] = "ngram",
@@ -104,9 +107,11 @@ def sweep(
     continuations, distinct-2, and the share that stayed in the prompt's language. Texts, results
     (sweep.json), interventions and a figure are in OUTPUT.
     """
+    from detox_bench.neurons.choosing import PromptPart
+
     listed = read_found(found)
     chosen = {each: chosen_of(listed, each, found) for each in _split(take)}
-    asked = _prompts(_split(languages), prompts, subset, limit)
+    asked = _prompts(_split(languages), PromptPart(prompts, subset, limit, skip))
     from detox_bench.modeling.loading import load_causal_model
     from detox_bench.modeling.nucleus import SamplingSettings
     from detox_bench.neurons.editing import base_model_of
@@ -249,12 +254,12 @@ def _difference(change: Change | None) -> str:
         return "–"
     _, low, high = change.difference
     star = "*" if change.lower else " "
-    return f"{change.other:.3f} [dim]{low:+.3f} to {high:+.3f}[/dim]{star}"
+    return f"{change.other:.3f} \n[dim]{low:+.3f} to {high:+.3f}[/dim]{star}"
 
 
-def _prompts(languages: Sequence[str], source: str, subset: str, limit: int | None) -> list[Prompt]:
+def _prompts(languages: Sequence[str], part: "PromptPart") -> list[Prompt]:
     codes = dict.fromkeys(language_row(code).code for code in languages)
-    return [each for code in codes for each in load_prompts(code, source, subset).prompts[:limit]]
+    return [each for code in codes for each in part.prompts(code).prompts]
 
 
 def _split(listed: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from detox_bench.data.prompts import PromptSet, load_prompts
 from detox_bench.data.store import content_sha256
-from detox_bench.errors import BadIntervention
+from detox_bench.errors import BadIntervention, DetoxBenchError
 from detox_bench.neurons.editing import base_model_of
 from detox_bench.neurons.found import PACKAGED, read_found
 from detox_bench.neurons.interventions import BaseModel, parse_neurons
@@ -18,16 +18,22 @@ _LIST = re.compile(r"[\d:,\s]+")
 
 
 class PromptPart(NamedTuple):
-    """A part of a prompt set; the fields are those of ``load_prompts``, and the first so many."""
+    """A part of a prompt set: as ``load_prompts`` has it, the first ``limit`` behind ``skip``."""
 
     source: str = "auto"
     subset: str = "all"
     limit: int | None = None
+    skip: int = 0
 
     def prompts(self, language: str) -> PromptSet:
         """Return the prompts, with the hash of just these; raises as ``load_prompts``."""
         found = load_prompts(language, self.source, self.subset)
-        kept = found.prompts[: self.limit]
+        kept = found.prompts[self.skip :][: self.limit]
+        if not kept:
+            raise DetoxBenchError(
+                f"The first {self.skip} of {len(found.prompts)} prompts in {language!r} are left "
+                "out, and no other is left. Skip fewer."
+            )
         return replace(found, prompts=kept, sha256=content_sha256((p.id, p.text) for p in kept))
 
 
