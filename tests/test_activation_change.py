@@ -19,9 +19,10 @@ from detox_bench.neurons.activation_change import (
     compare_models,
     measure_languages,
 )
-from detox_bench.neurons.activation_figure import check_figure, draw_change
+from detox_bench.neurons.activation_figure import draw_change
 from detox_bench.neurons.activations import mean_activations
 from detox_bench.neurons.choosing import NeuronChoice
+from detox_bench.neurons.figures import check_figure
 from detox_bench.neurons.interventions import BaseModel
 from detox_bench.types import NeuronId, Prompt
 
@@ -40,8 +41,13 @@ def change(shift=-0.1, languages=("en", "de"), n=6):
     before = {code: random.normal(size=(n, 2)).astype(np.float32) for code in languages}
     after = {code: each + np.float32([shift, 3 * shift]) for code, each in before.items()}
     chosen = NeuronChoice(NEURONS, BASE, "by hand")
-    sides = Side(BASE, before), Side(BaseModel("after", "gpt2", 2, 64), after)
-    return ActivationChange(chosen, {code: prompts(code, n) for code in languages}, 20, *sides)
+    control = {code: each[:, :1] for code, each in before.items()}  # does not change
+    sides = (
+        Side(BASE, before, control),
+        Side(BaseModel("after", "gpt2", 2, 64), after, control),
+    )
+    asked = {code: prompts(code, n) for code in languages}
+    return ActivationChange(chosen, (NeuronId(0, 9),), asked, 20, *sides)
 
 
 def test_a_prompt_has_the_mean_over_its_neurons():
@@ -54,6 +60,13 @@ def test_a_prompt_has_the_mean_over_its_neurons():
     en = change_of(found.rows()[1])
     assert en.base == pytest.approx(found.before.activations["en"].mean())
     assert [row.language for row in found.rows()] == ["de", "en", "mean"]
+
+
+def test_the_control_has_rows_of_its_own():
+    found = change()
+    assert [change_of(row).difference for row in found.control_rows()] == [(0, 0, 0)] * 3
+    assert found._replace(control=()).control_rows() == []
+    assert json.loads(json.dumps(found.as_json()))["control"]["neurons"] == [[0, 9]]
 
 
 def test_the_json_has_the_means_of_each_neuron():
@@ -81,6 +94,8 @@ def test_a_model_against_itself_does_not_change(gpt2_folder):
     plan = ChangePlan("0:3,1:5", "all", {"en": prompts("en")}, 3, "cpu")
     found = compare_models(str(gpt2_folder), str(gpt2_folder), plan)
     (row,) = found.rows()
+    assert len(found.control) == 2 and not set(found.control) & set(NEURONS)
+    assert found.before.control["en"].shape == (6, 2)
     assert change_of(row).difference == (0, 0, 0)
     assert change_of(row).p == 1
 

@@ -7,7 +7,8 @@ from architecture_models import tiny
 from detox_bench.errors import BadIntervention, DetoxBenchError, UnknownName
 from detox_bench.modeling.architectures import down_projections, value_vectors
 from detox_bench.neurons.controls import CONTROLS, control
-from detox_bench.neurons.editing import base_model_of
+from detox_bench.neurons.editing import base_model_of, check_made_for, edited
+from detox_bench.neurons.found import read_found
 from detox_bench.neurons.interventions import BaseModel
 from detox_bench.neurons.making import Chosen, Edit, check_same_model, made
 from detox_bench.types import NeuronId
@@ -83,6 +84,22 @@ def test_where_most_of_a_layer_is_chosen_only_the_values_are_shuffled():
 def test_an_unknown_control_is_answered_with_the_nearest(base):
     with pytest.raises(UnknownName, match="Did you mean 'random'"):
         made(CHOSEN, Edit("add", 1.0, control="randon"), base)
+
+
+def test_the_paper_s_neurons_edit_a_model_of_mgpt_s_shape():
+    """24 layers of 8,192 neurons, as ai-forever/mGPT has them; only the width is smaller."""
+    model = tiny("gpt2", n_layer=24, n_inner=8192)
+    shape = base_model_of(model, "mGPT-shaped")
+    listed = read_found("paper-mgpt")
+    for take, count in (("sources", 36), ("all", 100)):
+        chosen = Chosen(tuple(row.id for row in listed.taken(take)), {}, {})
+        edit = made(chosen, Edit("add", -5.0), listed.base_model)
+        assert len(edit.neurons) == count and check_made_for(edit, shape) is None
+        ids = torch.arange(6)[None]
+        with torch.no_grad():
+            before = model(ids).logits
+            with edited(model, edit):
+                assert not torch.allclose(model(ids).logits, before)
 
 
 def test_neurons_of_another_model_are_refused_unless_forced(base):

@@ -10,10 +10,11 @@ from detox_bench.commands.neurons_make import make
 from detox_bench.commands.neurons_probe import probe
 from detox_bench.commands.neurons_sweep import sweep
 
-#: The strengths that are shown, and the one that is folded: with it most languages are less toxic
-#: while the text stays text (docs/neurons.md).
-STRENGTHS = "-1,-2"
-FOLDED = -2.0
+#: The strengths that are shown, and the one that is folded: all languages have a lower average
+#: toxicity then, while the text stays text (docs/neurons.md).
+STRENGTHS = "-0.5,-1"
+FOLDED = -1.0
+TAKE = "all"
 _PROMPTS = 6  # a language, in the sweep
 
 
@@ -30,16 +31,17 @@ def folded_model(model: Path, pairs: Path, folder: Path) -> Path:
     console.print("\nWhich neurons write rude words? A probe on the English pairs, and its likes:")
     probe(str(model), [pairs], folder / "probe")
     find(str(model), found, folder / "probe", prompts="sample")
-    console.print("\nThe actual sources turned down, beside as many random neurons:")
+    console.print("\nThe 100 turned down, beside as many random neurons:")
     sweep(
         str(model),
         str(found),
         folder / "sweep",
         values=STRENGTHS,
+        take=TAKE,
         prompts="sample",
         limit=_PROMPTS,
     )
     console.print("\nFolded into plain weights, which any engine runs, and proved:")
-    make(edit, "add", str(model), found=str(found), value=FOLDED)
+    make(edit, "add", str(model), found=str(found), take=TAKE, value=FOLDED)
     export_intervention(str(model), edit, folded)
     return folded

@@ -169,6 +169,10 @@ def activations(
         typer.Option("--json", help="Write everything to this file, each neuron's means too."),
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw it to this file: .svg or .png.")] = None,
+    control: Annotated[
+        str, typer.Option(help="Neurons to compare with: `random`, `norm`, or `none`.")
+    ] = "random",
+    seed: Annotated[int, typer.Option(help="Of the control.")] = 0,
     device: Annotated[str, _DEVICE] = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Take neurons found in other weights; it is recorded.")
@@ -181,14 +185,17 @@ def activations(
     are loaded one after the other.
     """
     from detox_bench.neurons.activation_change import ChangePlan, compare_models
-    from detox_bench.neurons.activation_figure import check_figure, draw_change
+    from detox_bench.neurons.activation_figure import draw_change
     from detox_bench.neurons.choosing import PromptPart
+    from detox_bench.neurons.figures import check_figure
 
     if figure is not None:
         check_figure(figure)
     part = PromptPart(prompts, subset, limit)
     asked = {code: part.prompts(code) for code in _codes(languages)}
-    found = compare_models(before, after, ChangePlan(neurons, take, asked, tokens, device, force))
+    rule = None if control == "none" else control
+    plan = ChangePlan(neurons, take, asked, tokens, device, force, rule, seed)
+    found = compare_models(before, after, plan)
     rows = found.rows()
     print_change(found, rows)
     if json_file is not None:

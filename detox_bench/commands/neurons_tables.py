@@ -76,13 +76,15 @@ def print_change(found: "ActivationChange", rows: Sequence[ComparisonRow]) -> No
     caption = f"Mean over {found.tokens} greedy tokens, up to the one that ends a text. Difference "
     caption += "with its paired 95 % interval over prompts (of means: over the items that "
     caption += "languages share), * where that is below zero; p of a sign-flip test, Holm over "
-    caption += "languages."
-    headings = ("language", "prompts", "before", "after", "difference", "95 % interval", "p")
-    table = _table(title, caption, headings)
+    caption += "languages. Control: as many other neurons of the same layers."
+    headings = ["language", "prompts", "before", "after", "difference", "95 % interval", "p"]
+    control = {row.language: change_of(row) for row in found.control_rows()}
+    table = _table(title, caption, headings + ["control's"] * bool(control))
     for row in rows:
         if row.language == MEAN:
             table.add_section()
-        table.add_row(_name(row.language), str(row.n_prompts), *_change_cells(change_of(row)))
+        cells = [_name(row.language), str(row.n_prompts), *_change_cells(change_of(row))]
+        table.add_row(*cells, *([_control_cell(control[row.language])] if control else []))
     console = _console()
     console.print(table)
     languages = [row for row in rows if row.language not in (MEAN, OTHERS)]
@@ -102,6 +104,10 @@ def _change_cells(change: Change) -> tuple[str, ...]:
         _bounds(change.difference, "+.4f"),
         f"{p:.4f}",
     )
+
+
+def _control_cell(change: Change) -> str:
+    return f"{change.difference.estimate:+.4f}{'*' if change.lower else ' '}"
 
 
 def _console() -> Console:

@@ -16,6 +16,7 @@ from detox_bench.errors import BadIntervention
 from detox_bench.modeling.loading import LoadedModel, load_causal_model
 from detox_bench.neurons.activations import Activations, mean_activations
 from detox_bench.neurons.choosing import NeuronChoice, choose_neurons, prompts_json
+from detox_bench.neurons.controls import control
 from detox_bench.neurons.editing import base_model_of
 from detox_bench.neurons.interventions import BaseModel
 from detox_bench.types import NeuronId
@@ -24,19 +25,24 @@ ACTIVATION = "activation"
 
 
 class Side(NamedTuple):
-    """One of the two models, and ``(n_prompts, n_neurons)`` activations by language."""
+    """One of the two models, and ``(n_prompts, n_neurons)`` activations by language.
+
+    ``control`` is the same of neurons to compare with, as many; empty where none were asked for.
+    """
 
     model: BaseModel
     activations: Mapping[str, Activations]
+    control: Mapping[str, Activations]
 
 
 class ActivationChange(NamedTuple):
-    """The activations of ``chosen`` neurons on the same prompts in two models.
+    """The activations of ``chosen`` neurons, and of a ``control``, in two models.
 
     ``tokens`` says over how many new tokens a mean is.
     """
 
     chosen: NeuronChoice
+    control: tuple[NeuronId, ...]
     prompts: Mapping[str, PromptSet]
     tokens: int
     before: Side
@@ -45,6 +51,13 @@ class ActivationChange(NamedTuple):
     def rows(self) -> list[ComparisonRow]:
         """Return a row a language and the means of languages, each with its change."""
         runs = [_run(self.prompts, each.activations) for each in (self.before, self.after)]
+        return compare(runs[:1], runs[1:])
+
+    def control_rows(self) -> list[ComparisonRow]:
+        """Return the same of the control; nothing where there is none."""
+        if not self.control:
+            return []
+        runs = [_run(self.prompts, each.control) for each in (self.before, self.after)]
         return compare(runs[:1], runs[1:])
 
     def as_json(self) -> dict[str, Any]:
@@ -59,6 +72,10 @@ class ActivationChange(NamedTuple):
             "tokens": self.tokens,
             "prompts": [prompts_json(each) for each in self.prompts.values()],
             "languages": as_json(self.rows()),
+            "control": {
+                "neurons": [list(each) for each in self.control],
+                "languages": as_json(self.control_rows()),
+            },
             "neurons": [
                 {**each._asdict(), **{name: found[place] for name, found in means.items()}}
                 for place, each in enumerate(self.chosen.neurons)
@@ -68,7 +85,10 @@ class ActivationChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan:
-    """Which neurons (``choosing.choose_neurons``) are read on which prompts by language."""
+    """Which neurons (``choosing.choose_neurons``) are read on which prompts by language.
+
+    ``control`` is a row of ``controls.CONTROLS``, or None.
+    """
 
     neurons: str
     take: str
@@ -76,6 +96,8 @@ class ChangePlan:
     new_tokens: int = 20
     device: str | None = None
     force: bool = False
+    control: str | None = "random"
+    seed: int = 0
 
 
 def compare_models(before: str, after: str, plan: ChangePlan) -> ActivationChange:
@@ -86,14 +108,32 @@ def compare_models(before: str, after: str, plan: ChangePlan) -> ActivationChang
     """
     loaded = load_causal_model(before, plan.device)
     chosen = choose_neurons(plan.neurons, plan.take, loaded.model, before, plan.force)
-    measured = measure_languages(loaded, chosen.neurons, plan.prompts, plan.new_tokens)
-    first = Side(chosen.model, measured)
+    others: list[NeuronId] = []
+    if plan.control is not None:
+        others = control(
+            plan.control, chosen.neurons, loaded.model, chosen.model.neurons, plan.seed
+        )
+    first = _side(chosen.model, loaded, (chosen.neurons, others), plan)
     del loaded
     loaded = load_causal_model(after, plan.device)
     other = base_model_of(loaded.model, after)
     _check_same_shape(chosen.model, other)
-    second = Side(other, measure_languages(loaded, chosen.neurons, plan.prompts, plan.new_tokens))
-    return ActivationChange(chosen, plan.prompts, plan.new_tokens, first, second)
+    second = _side(other, loaded, (chosen.neurons, others), plan)
+    return ActivationChange(chosen, tuple(others), plan.prompts, plan.new_tokens, first, second)
+
+
+def _side(
+    model: BaseModel,
+    loaded: LoadedModel,
+    neurons: tuple[Sequence[NeuronId], Sequence[NeuronId]],
+    plan: ChangePlan,
+) -> Side:
+    """Measure the chosen neurons and the control in one pass."""
+    chosen, others = neurons
+    found = measure_languages(loaded, [*chosen, *others], plan.prompts, plan.new_tokens)
+    parts = {code: np.split(each, [len(chosen)], axis=-1) for code, each in found.items()}
+    own, rest = ({code: each[part] for code, each in parts.items()} for part in (0, 1))
+    return Side(model, own, rest)
 
 
 def measure_languages(

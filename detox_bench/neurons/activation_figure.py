@@ -5,21 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.comparison import OTHERS, ComparisonRow
-from detox_bench.errors import DetoxBenchError, missing_extra
 from detox_bench.languages import LANGUAGES
 from detox_bench.neurons.activation_change import change_of
+from detox_bench.neurons.figures import figure_class, save_figure
 from detox_bench.summary import MEAN
 
-FORMATS = (".svg", ".png")
 # Colours that stay apart in print and for colour-blind eyes; strokes legible on white.
 _BEFORE, _AFTER, _BETWEEN, _GRID = "#b00020", "#1f5fa8", "#999999", "#dddddd"
-
-
-def check_figure(file: Path) -> None:
-    """Raise where the figure could not be drawn, before anything is measured for it."""
-    if file.suffix.lower() not in FORMATS:
-        raise DetoxBenchError(f"{file} is no figure. Name a file ending in {' or '.join(FORMATS)}.")
-    _figure_class()
 
 
 def draw_change(rows: Sequence[ComparisonRow], names: tuple[str, str], file: Path) -> None:
@@ -31,7 +23,7 @@ def draw_change(rows: Sequence[ComparisonRow], names: tuple[str, str], file: Pat
     languages = [row for row in rows if row.language not in (MEAN, OTHERS)]
     ordered = sorted(languages, key=lambda row: -change_of(row).base)
     ordered += [row for row in rows if row.language == MEAN]
-    figure = _figure_class()(figsize=(7.5, 1.3 + 0.3 * len(ordered)), layout="constrained")
+    figure = figure_class()(figsize=(7.5, 1.3 + 0.3 * len(ordered)), layout="constrained")
     axis = figure.subplots()
     for place, row in enumerate(ordered):
         # A gap sets the mean apart.
@@ -45,20 +37,7 @@ def draw_change(rows: Sequence[ComparisonRow], names: tuple[str, str], file: Pat
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel("mean activation over prompts, tokens and neurons")
     _legend(axis, names)
-    _save(figure, file)
-
-
-def _save(figure: Any, file: Path) -> None:
-    """Write the figure; the same figure is the same file, byte for byte."""
-    from matplotlib import rc_context
-
-    about = {"Date": None} if file.suffix.lower() == ".svg" else {}
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with rc_context({"svg.hashsalt": "detox-bench"}):
-            figure.savefig(file, dpi=150, metadata=about)
-    except OSError as error:
-        raise DetoxBenchError(f"Cannot write {file}: {error.strerror or error}.") from error
+    save_figure(figure, file)
 
 
 def _draw_row(axis: Any, place: float, row: ComparisonRow) -> None:
@@ -83,11 +62,3 @@ def _legend(axis: Any, names: tuple[str, str]) -> None:
 def _label(code: str) -> str:
     row = LANGUAGES.get(code)
     return f"{row.name.split(',')[0].split(' (')[0]} ({code})" if row else "mean of languages"
-
-
-def _figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_extra("A figure", "figures") from error
-    return Figure

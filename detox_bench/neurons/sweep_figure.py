@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detox_bench.comparison import OTHERS
-from detox_bench.errors import missing_extra
+from detox_bench.neurons.figures import figure_class, save_figure
 from detox_bench.summary import MEAN
 
 _EDIT, _CONTROL, _GRID = "#1f5fa8", "#8a8a8a", "#dddddd"
@@ -33,23 +33,15 @@ def draw_sweep(results: Path, file: Path) -> None:
 
     Raises ``MissingExtra`` where matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise missing_extra("The figure", "figures") from error
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
     found = json.loads(results.read_text("utf-8"))
     takes = list(dict.fromkeys(point["take"] for point in found["points"]))
-    figure, axes = pyplot.subplots(
+    figure = figure_class()(figsize=(1.2 + 4.2 * len(takes), 9.5), layout="constrained")
+    axes = figure.subplots(
         len(_PANELS),
         len(takes),
-        figsize=(1.2 + 4.2 * len(takes), 9.5),
         sharex="col",
         sharey="row",
         squeeze=False,
-        layout="constrained",
         gridspec_kw={"height_ratios": [2, 1, 1, 1, 1]},
     )
     for column, take in enumerate(takes):
@@ -64,12 +56,7 @@ def draw_sweep(results: Path, file: Path) -> None:
     figure.suptitle(
         f"{found['model']}: neurons edited, scorer {found['scorer']['id']}", fontsize=10
     )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # The same results give the same file.
-    fixed = {"Date": None} if file.suffix == ".svg" else {}
-    with matplotlib.rc_context({"svg.hashsalt": "sweep"}):
-        figure.savefig(file, dpi=150, metadata=fixed)
-    pyplot.close(figure)
+    save_figure(figure, file)
 
 
 def _title(points: Sequence[Mapping[str, Any]]) -> str:
