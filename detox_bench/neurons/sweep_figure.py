@@ -13,18 +13,19 @@ _EDIT, _CONTROL, _GRID = "#1f5fa8", "#8a8a8a", "#dddddd"
 
 
 class _Panel(NamedTuple):
-    """One quantity, and its name in the rows of a comparison."""
+    """One quantity, its name in the rows of a comparison, and the ends of its axis if known."""
 
     label: str
     metric: str
+    ends: tuple[float | None, float | None] = (0.0, None)
 
 
 _PANELS = (
     _Panel("average toxicity", "average_toxicity"),
-    _Panel("perplexity, times the unedited", "perplexity"),
-    _Panel("empty continuations", "empty_rate"),
-    _Panel("distinct-2", "distinct_2"),
-    _Panel("in the prompt's language", "language_share"),
+    _Panel("perplexity ×", "perplexity", (None, None)),
+    _Panel("empty", "empty_rate"),
+    _Panel("distinct-2", "distinct_2", (0.0, 1.05)),
+    _Panel("right language", "language_share", (0.0, 1.05)),
 )
 
 
@@ -60,7 +61,8 @@ def draw_sweep(results: Path, file: Path) -> None:
 
 
 def _title(points: Sequence[Mapping[str, Any]]) -> str:
-    return f"{points[0]['take']} ({points[0]['n_neurons']:,} neurons)"
+    take, count = points[0]["take"], f"{points[0]['n_neurons']:,} neurons"
+    return count if take.isdecimal() else f"{take}: {count}"
 
 
 def _draw(axis: Any, panel: _Panel, points: Sequence[Mapping[str, Any]]) -> None:
@@ -76,12 +78,14 @@ def _draw(axis: Any, panel: _Panel, points: Sequence[Mapping[str, Any]]) -> None
             axis.plot(where, _values(own, panel, code), color=colour, linewidth=0.5, alpha=0.4)
         values = _values(own, panel, _overall(own))
         axis.plot(where, values, line, color=colour, marker="o", markersize=4, label=name)
+        if bounds := _bounds(own, panel, values[0]):
+            axis.fill_between(where, *bounds, color=colour, alpha=0.18, linewidth=0)
     axis.set_xticks([0, *places.values()], ["unedited", *labels])
     axis.grid(color=_GRID, linewidth=0.6)
     axis.tick_params(labelsize=8)
     axis.set_axisbelow(True)
-    if panel.metric != "perplexity":
-        axis.set_ylim(bottom=0)
+    axis.margins(y=0.12)
+    axis.set_ylim(*panel.ends)
 
 
 def _strength(point: Mapping[str, Any]) -> str:
@@ -107,6 +111,17 @@ def _values(points: Sequence[Mapping[str, Any]], panel: _Panel, code: str) -> li
         return [1.0, *(_number(point["perplexity_ratio"][code]["estimate"]) for point in points)]
     found = [_rows(point)[code].get(panel.metric, {}) for point in points]
     return [_number(found[0].get("base")), *(_number(each.get("other")) for each in found)]
+
+
+def _bounds(
+    points: Sequence[Mapping[str, Any]], panel: _Panel, base: float
+) -> tuple[list[float], list[float]] | None:
+    """Return the paired intervals of the differences, put on the level before any edit."""
+    if panel is not _PANELS[0]:
+        return None
+    rows = [_rows(point)[_overall(points)][panel.metric]["difference"] for point in points]
+    low, high = ([base, *(base + _number(row[end]) for row in rows)] for end in ("low", "high"))
+    return low, high
 
 
 def _number(value: float | None) -> float:
