@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("bench_sampling", "bench_scoring", "bench_ngram", "bench_likelihood", "bench_dpo")
+BENCHMARKS = (
+    *("bench_sampling", "bench_scoring", "bench_ngram", "bench_likelihood", "bench_dpo"),
+    *("bench_neurons", "bench_ranking"),
+)
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:
