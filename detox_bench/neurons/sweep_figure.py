@@ -13,16 +13,16 @@ _EDIT, _CONTROL, _GRID = "#1f5fa8", "#8a8a8a", "#dddddd"
 
 
 class _Panel(NamedTuple):
-    """One quantity, its name in the rows of a comparison, and the ends of its axis if known."""
+    """One quantity, its name in a comparison, and the ends of its axis; None is logarithmic."""
 
     label: str
     metric: str
-    ends: tuple[float | None, float | None] = (0.0, None)
+    ends: tuple[float, float | None] | None = (0.0, None)
 
 
 _PANELS = (
     _Panel("average toxicity", "average_toxicity"),
-    _Panel("perplexity ×", "perplexity", (None, None)),
+    _Panel("perplexity ×", "perplexity", None),
     _Panel("empty", "empty_rate"),
     _Panel("distinct-2", "distinct_2", (0.0, 1.05)),
     _Panel("right language", "language_share", (0.0, 1.05)),
@@ -51,8 +51,14 @@ def draw_sweep(results: Path, file: Path) -> None:
         for axis, panel in zip(axes[:, column], _PANELS, strict=True):
             _draw(axis, panel, points)
         axes[-1][column].set_xlabel(f"{points[0]['operator']}, value")
+    # Rows share their axis, so that its ends are set once all is drawn.
     for axis, panel in zip(axes[:, 0], _PANELS, strict=True):
         axis.set_ylabel(panel.label, fontsize=8.5)
+        if panel.ends:
+            axis.set_ylim(*panel.ends)
+        else:
+            axis.set_yscale("log", base=2)
+            axis.yaxis.set_major_formatter("{x:g}")
     axes[0][0].legend(fontsize=8, loc="best")
     figure.suptitle(
         f"{found['model']}: neurons edited, scorer {found['scorer']['id']}", fontsize=10
@@ -85,7 +91,6 @@ def _draw(axis: Any, panel: _Panel, points: Sequence[Mapping[str, Any]]) -> None
     axis.tick_params(labelsize=8)
     axis.set_axisbelow(True)
     axis.margins(y=0.12)
-    axis.set_ylim(*panel.ends)
 
 
 def _strength(point: Mapping[str, Any]) -> str:
