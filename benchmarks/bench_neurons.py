@@ -33,9 +33,9 @@ from detox_bench.modeling.forward import CausalModel  # noqa: E402
 from detox_bench.modeling.greedy import greedy  # noqa: E402
 from detox_bench.modeling.nucleus import SamplingSettings  # noqa: E402
 from detox_bench.modeling.sampling import Sampler, SampleRequest  # noqa: E402
-from detox_bench.neurons.editing import base_model_of, edited  # noqa: E402
-from detox_bench.neurons.folding import folded_bias, layer_edits  # noqa: E402
-from detox_bench.neurons.interventions import Intervention, intervention  # noqa: E402
+from detox_bench.neurons.edit.editing import base_model_of, edited  # noqa: E402
+from detox_bench.neurons.edit.interventions import Intervention, intervention  # noqa: E402
+from detox_bench.neurons.fold.folding import folded_bias, layer_edits  # noqa: E402
 from detox_bench.types import NeuronId  # noqa: E402
 
 SAMPLES, TOKENS, VALUE = 25, 20, -0.1
@@ -128,7 +128,7 @@ def _lens(bridge: Any, ids: list[tuple[int, ...]], edit: Intervention | None) ->
     return [row[LENGTH:] for row in made.tolist()]
 
 
-def _added(activations: Any, hook: Any, *, neurons: Any, offsets: Any) -> Any:
+def _added(activations: Any, *, hook: Any, neurons: Any, offsets: Any) -> Any:  # noqa: ARG001
     edited_activations = activations.clone()
     edited_activations[..., neurons] += offsets
     return edited_activations

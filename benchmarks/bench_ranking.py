@@ -17,7 +17,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from detox_bench.modeling.architectures import neuron_shape
-from detox_bench.neurons.ranking import highest, measure_vectors
+from detox_bench.neurons.find.ranking import highest, measure_vectors
 
 LIMIT = 2.0  # GB beside the model; the target of the design
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from conftest import byte_tokenizer
 
-from detox_bench.neurons.editing import base_model_of
-from detox_bench.neurons.exporting import Exported, ExportSettings, export
-from detox_bench.neurons.interventions import Intervention, intervention
+from detox_bench.neurons.edit.editing import base_model_of
+from detox_bench.neurons.edit.interventions import Intervention, intervention
+from detox_bench.neurons.fold.exporting import Exported, ExportSettings, export
 from detox_bench.types import NeuronId
 
 #: In no layer 0, which control vectors do not have.

@@ -10,8 +10,10 @@ from conftest import byte_tokenizer, tiny_gpt2
 
 from detox_bench.data.prompts import PromptSet
 from detox_bench.errors import BadIntervention, DetoxBenchError, MissingExtra
+from detox_bench.figures import check_figure
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons.activation_change import (
+from detox_bench.neurons.edit.interventions import BaseModel
+from detox_bench.neurons.find.activation_change import (
     ActivationChange,
     ChangePlan,
     Side,
@@ -19,11 +21,9 @@ from detox_bench.neurons.activation_change import (
     compare_models,
     measure_languages,
 )
-from detox_bench.neurons.activation_figure import draw_change
-from detox_bench.neurons.activations import mean_activations
-from detox_bench.neurons.choosing import NeuronChoice
-from detox_bench.neurons.figures import check_figure
-from detox_bench.neurons.interventions import BaseModel
+from detox_bench.neurons.find.activation_figure import draw_change
+from detox_bench.neurons.find.activations import mean_activations
+from detox_bench.neurons.find.choosing import NeuronChoice
 from detox_bench.types import NeuronId, Prompt
 
 NEURONS = (NeuronId(0, 3), NeuronId(1, 5))

@@ -8,9 +8,9 @@ from conftest import byte_tokenizer, tiny_gpt2
 
 from detox_bench.modeling.architectures import ARCHITECTURES, down_projections
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons.activations import mean_activations
-from detox_bench.neurons.editing import base_model_of, edited
-from detox_bench.neurons.interventions import intervention
+from detox_bench.neurons.edit.editing import base_model_of, edited
+from detox_bench.neurons.edit.interventions import intervention
+from detox_bench.neurons.find.activations import mean_activations
 from detox_bench.types import NeuronId
 
 NEURONS = [NeuronId(1, 5), NeuronId(0, 3), NeuronId(1, 2), NeuronId(0, 3)]

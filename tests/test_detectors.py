@@ -11,8 +11,8 @@ from conftest import byte_tokenizer, tiny_gpt2
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.modeling.architectures import ARCHITECTURES, down_projections
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons import detectors
-from detox_bench.neurons.detectors import measure_detectors
+from detox_bench.neurons.find import detectors
+from detox_bench.neurons.find.detectors import measure_detectors
 from detox_bench.statistics import auroc
 
 # Of one beginning, responses may be equal, and rounding would say which is higher.

@@ -10,9 +10,9 @@ from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.likelihood import Continuation, log_probabilities
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import Sampler, SampleRequest
-from detox_bench.neurons.editing import base_model_of, check_made_for, edited
-from detox_bench.neurons.interventions import intervention
-from detox_bench.neurons.operators import OPERATORS
+from detox_bench.neurons.edit.editing import base_model_of, check_made_for, edited
+from detox_bench.neurons.edit.interventions import intervention
+from detox_bench.neurons.edit.operators import OPERATORS
 from detox_bench.types import NeuronId
 
 IDS = torch.arange(14).view(2, 7)

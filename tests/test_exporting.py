@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from detox_bench.commands.neurons_fold import COMMANDS
 from detox_bench.errors import BadData, BadIntervention, DetoxBenchError, UnknownName
-from detox_bench.neurons import exporting, fold_to_hf
-from detox_bench.neurons.exporting import ExportSettings, export
-from detox_bench.neurons.exports import FORMATS
+from detox_bench.neurons.fold import exporting, fold_to_hf
+from detox_bench.neurons.fold.exporting import ExportSettings, export
+from detox_bench.neurons.fold.exports import FORMATS
 from detox_bench.types import NeuronId
 
 
@@ -208,7 +208,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(ask, tmp_path, monkeypat
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("detox_bench.neurons.fold_to_hf.write_checkpoint", full)
+    monkeypatch.setattr("detox_bench.neurons.fold.fold_to_hf.write_checkpoint", full)
     with pytest.raises(DetoxBenchError, match="cannot be written: No space left"):
         ask(tiny("gpt2"), "scale")
     assert ask.left() == ["base", "edit.json"]

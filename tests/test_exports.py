@@ -12,10 +12,10 @@ from export_doubles import LATER, TEXTS, Asking
 
 from detox_bench.errors import BadIntervention
 from detox_bench.modeling.architectures import ARCHITECTURES
-from detox_bench.neurons.editing import edited
-from detox_bench.neurons.exports import FORMATS, running, usage
-from detox_bench.neurons.interventions import read_intervention
-from detox_bench.neurons.verification import VerificationSettings, verify
+from detox_bench.neurons.edit.editing import edited
+from detox_bench.neurons.edit.interventions import read_intervention
+from detox_bench.neurons.fold.exports import FORMATS, running, usage
+from detox_bench.neurons.fold.verification import VerificationSettings, verify
 from detox_bench.types import NeuronId
 
 IDS = torch.arange(14).view(2, 7)

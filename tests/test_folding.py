@@ -12,19 +12,19 @@ from safetensors.torch import load_file, save_file
 
 from detox_bench.errors import BadData, BadIntervention
 from detox_bench.modeling.architectures import ARCHITECTURES
-from detox_bench.neurons.editing import base_model_of, edited
-from detox_bench.neurons.exports import check_exportable
-from detox_bench.neurons.fold_to_hf import write_hf
-from detox_bench.neurons.folding import (
+from detox_bench.neurons.edit.editing import base_model_of, edited
+from detox_bench.neurons.edit.interventions import intervention
+from detox_bench.neurons.edit.operators import OPERATORS
+from detox_bench.neurons.fold.exports import check_exportable
+from detox_bench.neurons.fold.fold_to_hf import write_hf
+from detox_bench.neurons.fold.folding import (
     LayerEdit,
     folded_bias,
     folded_weight,
     stored_as,
     written,
 )
-from detox_bench.neurons.interventions import intervention
-from detox_bench.neurons.model_files import model_files
-from detox_bench.neurons.operators import OPERATORS
+from detox_bench.neurons.fold.model_files import model_files
 from detox_bench.types import NeuronId
 
 IDS = torch.arange(14).view(2, 7)

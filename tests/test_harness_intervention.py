@@ -8,8 +8,8 @@ from test_harness_command import refused
 from test_harness_model import repeated
 
 from detox_bench.errors import BadIntervention, BadRunFolder
-from detox_bench.neurons.editing import base_model_of, edited
-from detox_bench.neurons.interventions import intervention
+from detox_bench.neurons.edit.editing import base_model_of, edited
+from detox_bench.neurons.edit.interventions import intervention
 from detox_bench.types import NeuronId
 
 EDITS = [(NeuronId(0, 3), 2.0), (NeuronId(1, 60), -1.5)]

@@ -17,8 +17,8 @@ from detox_bench.modeling.architectures import (
     value_vectors,
 )
 from detox_bench.modeling.hidden_states import StateSettings, mean_states, state_batches
-from detox_bench.neurons.editing import base_model_of, edited
-from detox_bench.neurons.interventions import intervention
+from detox_bench.neurons.edit.editing import base_model_of, edited
+from detox_bench.neurons.edit.interventions import intervention
 from detox_bench.types import NeuronId
 
 TEXTS = ["abc", "a longer text, by far", "x", "zz yy xx", "über", "日本"]

@@ -6,14 +6,14 @@ import math
 import pytest
 
 from detox_bench.errors import BadData, BadIntervention, DetoxBenchError, UnknownName
-from detox_bench.neurons.found import FoundNeuron, FoundNeurons, read_found
-from detox_bench.neurons.interventions import (
+from detox_bench.neurons.edit.interventions import (
     BaseModel,
     intervention,
     parse_neurons,
     read_intervention,
 )
-from detox_bench.neurons.operators import OPERATORS, Affine
+from detox_bench.neurons.edit.operators import OPERATORS, Affine
+from detox_bench.neurons.find.found import FoundNeuron, FoundNeurons, read_found
 from detox_bench.types import NeuronId
 
 MODEL = BaseModel("tiny", "gpt2", layers=2, neurons=8, fingerprint="0123456789abcdef")

@@ -6,11 +6,11 @@ from architecture_models import tiny
 
 from detox_bench.errors import BadIntervention, DetoxBenchError, UnknownName
 from detox_bench.modeling.architectures import down_projections, value_vectors
-from detox_bench.neurons.controls import CONTROLS, control
-from detox_bench.neurons.editing import base_model_of, check_made_for, edited
-from detox_bench.neurons.found import read_found
-from detox_bench.neurons.interventions import BaseModel
-from detox_bench.neurons.making import Chosen, Edit, check_same_model, made
+from detox_bench.neurons.edit.controls import CONTROLS, control
+from detox_bench.neurons.edit.editing import base_model_of, check_made_for, edited
+from detox_bench.neurons.edit.interventions import BaseModel
+from detox_bench.neurons.edit.making import Chosen, Edit, check_same_model, made
+from detox_bench.neurons.find.found import read_found
 from detox_bench.types import NeuronId
 
 NEURONS = (NeuronId(0, 3), NeuronId(1, 5), NeuronId(1, 7))

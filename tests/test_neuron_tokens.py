@@ -16,16 +16,16 @@ from detox_bench.modeling.architectures import (
     value_vectors,
 )
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons.choosing import NeuronChoice
-from detox_bench.neurons.editing import base_model_of
-from detox_bench.neurons.token_counts import (
+from detox_bench.neurons.edit.editing import base_model_of
+from detox_bench.neurons.find.choosing import NeuronChoice
+from detox_bench.neurons.find.token_counts import (
     CountSettings,
     count_tokens,
     effective_number,
     promoted_json,
     spread,
 )
-from detox_bench.neurons.tokens import Promoted, Token, promoted_tokens
+from detox_bench.neurons.find.tokens import Promoted, Token, promoted_tokens
 from detox_bench.types import NeuronId
 
 WORDS = ["cloud", "weather", "облако", "погода", "云", "天气", "سحابة", "123", "…", "<end>"]
@@ -113,7 +113,7 @@ def test_every_head_is_its_weight_times_the_vector_its_bias_left_out(model_type)
 
 @pytest.mark.parametrize(("model_type", "plus"), [("llama", 0), ("gpt2", 0), ("gemma", 1)])
 def test_the_scale_is_that_of_the_norm_however_it_keeps_it(model_type, plus):
-    from detox_bench.neurons.tokens import _scale
+    from detox_bench.neurons.find.tokens import _scale
 
     model = tiny(model_type)
     norm = final_norm(model)

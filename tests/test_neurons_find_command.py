@@ -14,11 +14,11 @@ from detox_bench.data.prompts import load_prompts
 from detox_bench.data.store import content_sha256
 from detox_bench.errors import BadData, BadIntervention, DetoxBenchError, UnknownName
 from detox_bench.modeling.loading import load_causal_model
-from detox_bench.neurons.activations import mean_activations
-from detox_bench.neurons.editing import base_model_of
-from detox_bench.neurons.found import read_found
-from detox_bench.neurons.probe_files import Probe, write_probe
-from detox_bench.neurons.ranking import highest, measure_vectors
+from detox_bench.neurons.edit.editing import base_model_of
+from detox_bench.neurons.find.activations import mean_activations
+from detox_bench.neurons.find.found import read_found
+from detox_bench.neurons.find.probe_files import Probe, write_probe
+from detox_bench.neurons.find.ranking import highest, measure_vectors
 
 VECTOR = np.random.default_rng(0).normal(size=16).astype(np.float32)
 app = typer.Typer()
@@ -120,7 +120,7 @@ def test_find_says_what_is_missing(gpt2_folder, probe, tmp_path):
 def test_prompts_that_are_missing_are_missed_before_anything_is_run(
     gpt2_folder, labelled, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("detox_bench.neurons.finding.measure_detectors", None)
+    monkeypatch.setattr("detox_bench.neurons.find.finding.measure_detectors", None)
     with pytest.raises(BadData, match="No RTP-LX has been prepared"):
         invoke(
             *("find", "--model", gpt2_folder, "--by", "auroc", "--data", labelled),

@@ -21,9 +21,9 @@ from detox_bench.data.labelled import LabelledText
 from detox_bench.errors import BadData, BadRunFolder, DetoxBenchError, UnknownName
 from detox_bench.modeling.hidden_states import StateSettings, mean_states
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons import probe_states
-from detox_bench.neurons.interventions import BaseModel
-from detox_bench.neurons.probe import (
+from detox_bench.neurons.edit.interventions import BaseModel
+from detox_bench.neurons.find import probe_states
+from detox_bench.neurons.find.probe import (
     PartMetrics,
     ProbeSettings,
     auc_interval,
@@ -31,8 +31,8 @@ from detox_bench.neurons.probe import (
     metrics_of,
     part_of,
 )
-from detox_bench.neurons.probe_files import Probe, check_width, read_probe, write_probe
-from detox_bench.neurons.probe_training import PRESETS, FitSettings, Rows, fit, fit_settings
+from detox_bench.neurons.find.probe_files import Probe, check_width, read_probe, write_probe
+from detox_bench.neurons.find.probe_training import PRESETS, FitSettings, Rows, fit, fit_settings
 
 VECTOR = np.array([1.5, -2.0, 0.25, 3.0], dtype=np.float32)
 MODEL = BaseModel("m", "gpt2", 2, 64, "0" * 16)

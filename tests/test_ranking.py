@@ -9,8 +9,8 @@ from conftest import tiny_gpt2
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling import architectures
 from detox_bench.modeling.architectures import ARCHITECTURES, down_projections, value_vectors
-from detox_bench.neurons import ranking
-from detox_bench.neurons.ranking import highest, measure_vectors, vectors_of
+from detox_bench.neurons.find import ranking
+from detox_bench.neurons.find.ranking import highest, measure_vectors, vectors_of
 from detox_bench.types import NeuronId
 
 

@@ -8,8 +8,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from detox_bench.errors import BadIntervention
-from detox_bench.neurons.checkpoint import read_checkpoint
-from detox_bench.neurons.shards import Added, Changes, write_checkpoint
+from detox_bench.neurons.fold.checkpoint import read_checkpoint
+from detox_bench.neurons.fold.shards import Added, Changes, write_checkpoint
 
 
 def written(tensors, changes, folder, metadata=None):

@@ -12,10 +12,10 @@ from detox_bench.errors import BadRunFolder, DetoxBenchError
 from detox_bench.modeling.loading import LoadedModel, load_causal_model
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import Sampler
-from detox_bench.neurons.editing import base_model_of, edited
-from detox_bench.neurons.interventions import read_intervention
-from detox_bench.neurons.making import Chosen
-from detox_bench.neurons.sweeping import SweepPlan, settings, sweep
+from detox_bench.neurons.edit.editing import base_model_of, edited
+from detox_bench.neurons.edit.interventions import read_intervention
+from detox_bench.neurons.edit.making import Chosen
+from detox_bench.neurons.edit.sweeping import SweepPlan, settings, sweep
 from detox_bench.runs import read_generations
 from detox_bench.statistics import Interval
 from detox_bench.types import NeuronId

@@ -9,9 +9,9 @@ from conftest import byte_tokenizer, tiny_gpt2
 
 from detox_bench.errors import BadData, BadIntervention, DetoxBenchError
 from detox_bench.modeling.architectures import down_projections
-from detox_bench.neurons.editing import base_model_of
-from detox_bench.neurons.interventions import intervention
-from detox_bench.neurons.proof import (
+from detox_bench.neurons.edit.editing import base_model_of
+from detox_bench.neurons.edit.interventions import intervention
+from detox_bench.neurons.fold.proof import (
     Decoded,
     EditProof,
     Reference,
@@ -19,8 +19,8 @@ from detox_bench.neurons.proof import (
     logits_over,
     reference,
 )
-from detox_bench.neurons.proof_prompts import proof_texts, proof_tokens
-from detox_bench.neurons.verification import (
+from detox_bench.neurons.fold.proof_prompts import proof_texts, proof_tokens
+from detox_bench.neurons.fold.verification import (
     VerificationSettings,
     agreement,
     tolerance_for,
@@ -67,12 +67,12 @@ def test_an_edit_that_does_not_reach_the_projection_is_not_proven():
     projection = down_projections(model)[1]
     first = projection.register_forward_pre_hook(lambda _, args: unedited.update(a=args[0].clone()))
     edit = made(model)
-    from detox_bench.neurons import proof
+    from detox_bench.neurons.fold import proof
 
     def undone(model, edit, *seen):
         from contextlib import ExitStack, contextmanager
 
-        from detox_bench.neurons.editing import edited
+        from detox_bench.neurons.edit.editing import edited
 
         @contextmanager
         def both():

@@ -81,9 +81,9 @@ def find(
         raise unknown_name("order", by, BY)
     from detox_bench.data.labelled import read_labelled_files
     from detox_bench.modeling.loading import load_causal_model
-    from detox_bench.neurons import finding
-    from detox_bench.neurons.choosing import PromptPart
-    from detox_bench.neurons.probe_files import read_probe
+    from detox_bench.neurons.find import finding
+    from detox_bench.neurons.find.choosing import PromptPart
+    from detox_bench.neurons.find.probe_files import read_probe
 
     kept = _top(top)
     settings = finding.FindSettings(
@@ -141,8 +141,8 @@ def tokens(
     than a comparison with the control.
     """
     from detox_bench.modeling.loading import load_causal_model
-    from detox_bench.neurons.choosing import choose_neurons
-    from detox_bench.neurons.token_counts import CountSettings, count_tokens
+    from detox_bench.neurons.find.choosing import choose_neurons
+    from detox_bench.neurons.find.token_counts import CountSettings, count_tokens
 
     loaded = load_causal_model(model, device)
     chosen = choose_neurons(neurons, take, loaded.model, model, force)
@@ -184,10 +184,10 @@ def activations(
     and over the neurons, with a paired 95 % interval over prompts of the difference. Both models
     are loaded one after the other.
     """
-    from detox_bench.neurons.activation_change import ChangePlan, compare_models
-    from detox_bench.neurons.activation_figure import draw_change
-    from detox_bench.neurons.choosing import PromptPart
-    from detox_bench.neurons.figures import check_figure
+    from detox_bench.figures import check_figure
+    from detox_bench.neurons.find.activation_change import ChangePlan, compare_models
+    from detox_bench.neurons.find.activation_figure import draw_change
+    from detox_bench.neurons.find.choosing import PromptPart
 
     if figure is not None:
         check_figure(figure)

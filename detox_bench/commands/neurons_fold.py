@@ -14,7 +14,7 @@ from detox_bench.errors import DetoxBenchError
 from detox_bench.runs import write_json
 
 if TYPE_CHECKING:
-    from detox_bench.neurons.verification import Agreement
+    from detox_bench.neurons.fold.verification import Agreement
 
 _WIDTH = 130
 
@@ -67,9 +67,9 @@ def export_intervention(
     Where it has none the refusal names what is exact instead. Every export is loaded again and
     compared with the edited model; one that differs is removed.
     """
-    from detox_bench.neurons.exporting import ExportSettings, export
-    from detox_bench.neurons.exports import usage
-    from detox_bench.neurons.proof_prompts import proof_texts
+    from detox_bench.neurons.fold.exporting import ExportSettings, export
+    from detox_bench.neurons.fold.exports import usage
+    from detox_bench.neurons.fold.proof_prompts import proof_texts
 
     texts = proof_texts(prompts, limit)
     asked = ExportSettings(model, intervention, to, output, texts, dtype, force, device, tolerance)
@@ -104,9 +104,9 @@ def verify_models(
     With `--intervention` it is also proven that the edit acts on every decoded token of A: each
     down projection is watched at each step. The exit code is 1 where the two are not the same.
     """
-    from detox_bench.neurons.interventions import read_intervention
-    from detox_bench.neurons.proof_prompts import proof_texts
-    from detox_bench.neurons.verification import VerificationSettings, verify
+    from detox_bench.neurons.edit.interventions import read_intervention
+    from detox_bench.neurons.fold.proof_prompts import proof_texts
+    from detox_bench.neurons.fold.verification import VerificationSettings, verify
 
     made = None if intervention is None else read_intervention(intervention)
     texts = proof_texts(prompts, limit)

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from detox_bench.errors import DetoxBenchError
-from detox_bench.neurons.controls import CONTROLS
-from detox_bench.neurons.found import PACKAGED, FoundNeurons, read_found
-from detox_bench.neurons.interventions import POSITIONS, BaseModel, Intervention, parse_neurons
-from detox_bench.neurons.making import Chosen, Edit, check_same_model, made
-from detox_bench.neurons.operators import OPERATORS
+from detox_bench.neurons.edit.controls import CONTROLS
+from detox_bench.neurons.edit.interventions import POSITIONS, BaseModel, Intervention, parse_neurons
+from detox_bench.neurons.edit.making import Chosen, Edit, check_same_model, made
+from detox_bench.neurons.edit.operators import OPERATORS
+from detox_bench.neurons.find.found import PACKAGED, FoundNeurons, read_found
 
 _OPERATORS = "; ".join(f"`{name}` {row.about}" for name, row in OPERATORS.items())
 _CONTROLS = ", ".join(f"`{name}`" for name in CONTROLS)
@@ -91,7 +91,7 @@ def _loaded(model: str | None, listed: FoundNeurons | None, force: bool) -> tupl
         assert listed is not None, "checked before"
         return None, listed.base_model
     from detox_bench.modeling.loading import load_causal_model
-    from detox_bench.neurons.editing import base_model_of
+    from detox_bench.neurons.edit.editing import base_model_of
 
     loaded = load_causal_model(model).model
     base_model = base_model_of(loaded, model)

@@ -79,8 +79,8 @@ def probe(
     from detox_bench.data.labelled import read_labelled_files
     from detox_bench.modeling.hidden_states import StateSettings
     from detox_bench.modeling.loading import load_causal_model
-    from detox_bench.neurons.probe import ProbeSettings, make_probe
-    from detox_bench.neurons.probe_training import fit_settings
+    from detox_bench.neurons.find.probe import ProbeSettings, make_probe
+    from detox_bench.neurons.find.probe_training import fit_settings
 
     rates = None if learning_rate is None else (learning_rate,)
     settings = ProbeSettings(

@@ -24,17 +24,17 @@ from detox_bench.comparison import OTHERS, Change, ComparisonRow
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import PAPER_LANGUAGES
 from detox_bench.languages import language as language_row
-from detox_bench.neurons.controls import CONTROLS
-from detox_bench.neurons.found import read_found
-from detox_bench.neurons.making import Chosen, check_same_model
+from detox_bench.neurons.edit.controls import CONTROLS
+from detox_bench.neurons.edit.making import Chosen, check_same_model
+from detox_bench.neurons.find.found import read_found
 from detox_bench.runs import write_json
 from detox_bench.summary import MEAN
 from detox_bench.types import Prompt
 
 if TYPE_CHECKING:
     from detox_bench.modeling.loading import LoadedModel
-    from detox_bench.neurons.choosing import PromptPart
-    from detox_bench.neurons.sweeping import Setting, SweepPlan
+    from detox_bench.neurons.edit.sweeping import Setting, SweepPlan
+    from detox_bench.neurons.find.choosing import PromptPart
 
 #: Strengths where none are given: those of the paper (arXiv 2406.16235, figure 2) for ``add``.
 _DEFAULTS = {
@@ -107,15 +107,15 @@ def sweep(
     continuations, distinct-2, and the share that stayed in the prompt's language. Texts, results
     (sweep.json), interventions and a figure are in OUTPUT.
     """
-    from detox_bench.neurons.choosing import PromptPart
+    from detox_bench.neurons.find.choosing import PromptPart
 
     listed = read_found(found)
     chosen = {each: chosen_of(listed, each, found) for each in _split(take)}
     asked = _prompts(_split(languages), PromptPart(prompts, subset, limit, skip))
     from detox_bench.modeling.loading import load_causal_model
     from detox_bench.modeling.nucleus import SamplingSettings
-    from detox_bench.neurons.editing import base_model_of
-    from detox_bench.neurons.sweeping import SweepPlan
+    from detox_bench.neurons.edit.editing import base_model_of
+    from detox_bench.neurons.edit.sweeping import SweepPlan
 
     plan = SweepPlan(
         operator,
@@ -140,9 +140,9 @@ def run_sweep(
     output: SweepOutput,
 ) -> Path:
     """Sweep, compare every setting with the base, print, write, draw; return the results' file."""
-    from detox_bench.neurons.editing import base_model_of
-    from detox_bench.neurons.sweeping import settings
-    from detox_bench.neurons.sweeping import sweep as sweep_settings
+    from detox_bench.neurons.edit.editing import base_model_of
+    from detox_bench.neurons.edit.sweeping import settings
+    from detox_bench.neurons.edit.sweeping import sweep as sweep_settings
 
     console = Console(width=None if Console().is_terminal else _WIDTH)
     points = settings(chosen, plan, base_model_of(loaded.model, loaded.name), loaded)
@@ -159,7 +159,7 @@ def run_sweep(
     write_json(results, _as_json(loaded.name, points[1:], comparisons))
     console.print(f"Results: {results}", soft_wrap=True)
     if output.figure or find_spec("matplotlib"):
-        from detox_bench.neurons.sweep_figure import draw_sweep
+        from detox_bench.neurons.edit.sweep_figure import draw_sweep
 
         drawn = output.figure or output.folder / "sweep.svg"
         draw_sweep(results, drawn)

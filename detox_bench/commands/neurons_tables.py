@@ -16,9 +16,9 @@ from detox_bench.statistics import Interval
 from detox_bench.summary import MEAN
 
 if TYPE_CHECKING:
-    from detox_bench.neurons.activation_change import ActivationChange
-    from detox_bench.neurons.found import FoundNeurons
-    from detox_bench.neurons.token_counts import Spread, TokenCounts
+    from detox_bench.neurons.find.activation_change import ActivationChange
+    from detox_bench.neurons.find.found import FoundNeurons
+    from detox_bench.neurons.find.token_counts import Spread, TokenCounts
 
 _BOX = box.SIMPLE_HEAD
 _WIDTH = 150
@@ -46,7 +46,7 @@ def print_found(found: "FoundNeurons") -> None:
 
 def print_tokens(found: "TokenCounts", show_tokens: bool) -> None:
     """Print the counts of chosen neurons and of the control, and of each of the first neurons."""
-    from detox_bench.neurons.token_counts import spread
+    from detox_bench.neurons.find.token_counts import spread
 
     settings = found.settings
     title = f"{found.chosen.model.name}: the top {settings.top} tokens of value vectors"
@@ -69,7 +69,7 @@ def print_tokens(found: "TokenCounts", show_tokens: bool) -> None:
 
 def print_change(found: "ActivationChange", rows: Sequence[ComparisonRow]) -> None:
     """Print a row a language, and their means last."""
-    from detox_bench.neurons.activation_change import change_of
+    from detox_bench.neurons.find.activation_change import change_of
 
     before, after = found.before.model.name, found.after.model.name
     title = f"{before} → {after}: activation of {len(found.chosen.neurons)} neurons"

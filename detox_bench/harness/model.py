@@ -27,7 +27,7 @@ from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.likelihood import Continuation, score_tokens
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import SampledTokens, Sampler, SampleRequest
-from detox_bench.neurons.applied import Applied
+from detox_bench.neurons.edit.applied import Applied
 from detox_bench.runs import RunFolder, SampleKey, digest
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import DetoxBenchError
-from detox_bench.neurons.interventions import read_intervention
+from detox_bench.neurons.edit.interventions import read_intervention
 
 _FROM_FOLDERS = ("hf", "hf-auto", "huggingface", "detox-hf")
 

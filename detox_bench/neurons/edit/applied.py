@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from detox_bench.neurons.editing import base_model_of, check_made_for, edited
-from detox_bench.neurons.interventions import BaseModel, Intervention, read_intervention
+from detox_bench.neurons.edit.editing import base_model_of, check_made_for, edited
+from detox_bench.neurons.edit.interventions import BaseModel, Intervention, read_intervention
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from detox_bench.comparison import interval_json
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons.choosing import NeuronChoice
-from detox_bench.neurons.controls import control
-from detox_bench.neurons.tokens import Promoted, promoted_tokens
+from detox_bench.neurons.edit.controls import control
+from detox_bench.neurons.find.choosing import NeuronChoice
+from detox_bench.neurons.find.tokens import Promoted, promoted_tokens
 from detox_bench.statistics import Interval, mean_interval
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from detox_bench.errors import BadIntervention
-from detox_bench.neurons.interventions import Intervention
+from detox_bench.neurons.edit.interventions import Intervention
 
 
 class LayerEdit(NamedTuple):

@@ -14,15 +14,16 @@ from transformers import AutoConfig
 
 from detox_bench.errors import BadData, BadIntervention, unknown_name
 from detox_bench.modeling.loading import load_causal_model
-from detox_bench.neurons.checkpoint import FLOATS, has_safetensors, read_checkpoint
-from detox_bench.neurons.fold_to_hf import hf_refusal, write_hf
-from detox_bench.neurons.fold_to_peft import (
+from detox_bench.neurons.edit.interventions import Intervention
+from detox_bench.neurons.fold.checkpoint import FLOATS, has_safetensors, read_checkpoint
+from detox_bench.neurons.fold.fold_to_hf import hf_refusal, write_hf
+from detox_bench.neurons.fold.fold_to_peft import (
     ia3_refusal,
     lora_bias_refusal,
     write_ia3,
     write_lora_bias,
 )
-from detox_bench.neurons.fold_to_vectors import (
+from detox_bench.neurons.fold.fold_to_vectors import (
     CONTROL_VECTOR,
     STEERED,
     control_vector_refusal,
@@ -32,8 +33,7 @@ from detox_bench.neurons.fold_to_vectors import (
     write_control_vector,
     write_steered,
 )
-from detox_bench.neurons.interventions import Intervention
-from detox_bench.neurons.model_files import TOKENIZER, ModelFiles
+from detox_bench.neurons.fold.model_files import TOKENIZER, ModelFiles
 
 _ADAPTER = "adapter_config.json"
 

@@ -17,10 +17,10 @@ from detox_bench.data.labelled import LabelledText, hash_fraction
 from detox_bench.errors import BadData
 from detox_bench.modeling.hidden_states import StateSettings
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons.editing import base_model_of
-from detox_bench.neurons.probe_files import Probe, write_probe
-from detox_bench.neurons.probe_states import StoredStates, stored_states
-from detox_bench.neurons.probe_training import PRESETS, Fit, FitSettings, Rows, fit
+from detox_bench.neurons.edit.editing import base_model_of
+from detox_bench.neurons.find.probe_files import Probe, write_probe
+from detox_bench.neurons.find.probe_states import StoredStates, stored_states
+from detox_bench.neurons.find.probe_training import PRESETS, Fit, FitSettings, Rows, fit
 from detox_bench.runs import digest
 from detox_bench.statistics import Interval, auroc
 

@@ -20,7 +20,7 @@ from detox_bench.errors import DetoxBenchError
 from detox_bench.metrics import letter_script
 from detox_bench.modeling.architectures import causal_model, final_norm
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons.ranking import vectors_of
+from detox_bench.neurons.find.ranking import vectors_of
 from detox_bench.quality.language_id import identify
 from detox_bench.types import NeuronId
 

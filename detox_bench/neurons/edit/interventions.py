@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import BadIntervention, unknown_name
-from detox_bench.neurons.operators import Affine, operator
+from detox_bench.neurons.edit.operators import Affine, operator
 from detox_bench.runs import digest, write_json
 from detox_bench.types import NeuronId
 

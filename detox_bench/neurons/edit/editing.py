@@ -22,8 +22,8 @@ from detox_bench.modeling.architectures import (
 )
 from detox_bench.modeling.fingerprint import weights_fingerprint
 from detox_bench.modeling.positions import begins
-from detox_bench.neurons.interventions import BaseModel, Intervention
-from detox_bench.neurons.operators import Affine
+from detox_bench.neurons.edit.interventions import BaseModel, Intervention
+from detox_bench.neurons.edit.operators import Affine
 
 #: Called with the layer, and the edited activations ``(rows, columns, edited)`` before and after.
 Seen = Callable[[int, Tensor, Tensor], None]

@@ -17,16 +17,16 @@ from filelock import FileLock, Timeout
 from detox_bench import __version__
 from detox_bench.errors import BadData, DetoxBenchError, unknown_name
 from detox_bench.modeling.loading import load_causal_model
-from detox_bench.neurons.checkpoint import INDEX
-from detox_bench.neurons.editing import base_model_of, check_made_for
-from detox_bench.neurons.exports import FORMATS, check_exportable, format_of, recorded, running
-from detox_bench.neurons.fold_to_hf import DTYPES, checked_dtype, stored_dtypes
-from detox_bench.neurons.fold_to_peft import ADAPTER_DTYPE
-from detox_bench.neurons.interventions import Intervention, read_intervention
-from detox_bench.neurons.model_files import ModelFiles, copy_other_files, model_files
-from detox_bench.neurons.proof import NEW_TOKENS, Reference, reference
-from detox_bench.neurons.proof_prompts import proof_tokens
-from detox_bench.neurons.verification import Agreement, agreement
+from detox_bench.neurons.edit.editing import base_model_of, check_made_for
+from detox_bench.neurons.edit.interventions import Intervention, read_intervention
+from detox_bench.neurons.fold.checkpoint import INDEX
+from detox_bench.neurons.fold.exports import FORMATS, check_exportable, format_of, recorded, running
+from detox_bench.neurons.fold.fold_to_hf import DTYPES, checked_dtype, stored_dtypes
+from detox_bench.neurons.fold.fold_to_peft import ADAPTER_DTYPE
+from detox_bench.neurons.fold.model_files import ModelFiles, copy_other_files, model_files
+from detox_bench.neurons.fold.proof import NEW_TOKENS, Reference, reference
+from detox_bench.neurons.fold.proof_prompts import proof_tokens
+from detox_bench.neurons.fold.verification import Agreement, agreement
 from detox_bench.runs import write_json
 
 INTERVENTION = "intervention.json"

@@ -23,7 +23,8 @@ from detox_bench.modeling.architectures import (
     down_projections,
     neuron_shape,
 )
-from detox_bench.neurons.checkpoint import (
+from detox_bench.neurons.edit.interventions import BaseModel
+from detox_bench.neurons.fold.checkpoint import (
     FLOATS,
     Checkpoint,
     StoredTensor,
@@ -31,7 +32,6 @@ from detox_bench.neurons.checkpoint import (
     read_checkpoint,
     stored_name,
 )
-from detox_bench.neurons.interventions import BaseModel
 
 logger = logging.getLogger(__name__)
 

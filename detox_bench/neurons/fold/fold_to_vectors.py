@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from detox_bench.errors import BadData, missing_extra
 from detox_bench.modeling.architectures import blocks, causal_model, down_projections
-from detox_bench.neurons.folding import has_factors, layer_edits, stored_as, written
-from detox_bench.neurons.interventions import Intervention
-from detox_bench.neurons.model_files import ModelFiles
+from detox_bench.neurons.edit.interventions import Intervention
+from detox_bench.neurons.fold.folding import has_factors, layer_edits, stored_as, written
+from detox_bench.neurons.fold.model_files import ModelFiles
 
 STEERED = "steering.pt"
 CONTROL_VECTOR = "control-vector.gguf"

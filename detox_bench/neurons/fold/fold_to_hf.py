@@ -17,8 +17,9 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM
 
 from detox_bench.errors import BadData, BadIntervention
-from detox_bench.neurons.checkpoint import FLOATS, StoredTensor, stored_name
-from detox_bench.neurons.folding import (
+from detox_bench.neurons.edit.interventions import Intervention
+from detox_bench.neurons.fold.checkpoint import FLOATS, StoredTensor, stored_name
+from detox_bench.neurons.fold.folding import (
     LayerEdit,
     dtype_name,
     folded_bias,
@@ -26,9 +27,8 @@ from detox_bench.neurons.folding import (
     has_offsets,
     layer_edits,
 )
-from detox_bench.neurons.interventions import Intervention
-from detox_bench.neurons.model_files import CONFIG, ModelFiles, read_config
-from detox_bench.neurons.shards import Added, Changes, Make, bytes_of, write_checkpoint
+from detox_bench.neurons.fold.model_files import CONFIG, ModelFiles, read_config
+from detox_bench.neurons.fold.shards import Added, Changes, Make, bytes_of, write_checkpoint
 from detox_bench.runs import write_json
 
 #: Types an export can be stored in instead of the checkpoint's own, by their names.

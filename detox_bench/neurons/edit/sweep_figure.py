@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detox_bench.comparison import OTHERS
-from detox_bench.neurons.figures import figure_class, save_figure
+from detox_bench.figures import figure_class, save_figure
 from detox_bench.summary import MEAN
 
 _EDIT, _CONTROL, _GRID = "#1f5fa8", "#8a8a8a", "#dddddd"

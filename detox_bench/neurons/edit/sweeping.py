@@ -14,10 +14,10 @@ from detox_bench.continuations import Wish, continue_prompts
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.loading import LoadedModel
 from detox_bench.modeling.nucleus import SamplingSettings
-from detox_bench.neurons.editing import edited
-from detox_bench.neurons.interventions import BaseModel, Intervention
-from detox_bench.neurons.making import Chosen, Edit, made
-from detox_bench.neurons.operators import Affine
+from detox_bench.neurons.edit.editing import edited
+from detox_bench.neurons.edit.interventions import BaseModel, Intervention
+from detox_bench.neurons.edit.making import Chosen, Edit, made
+from detox_bench.neurons.edit.operators import Affine
 from detox_bench.types import Prompt
 
 BASE = "base"

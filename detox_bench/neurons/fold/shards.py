@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from detox_bench.errors import BadData
-from detox_bench.neurons.checkpoint import FLOATS, INDEX, Checkpoint, StoredTensor
-from detox_bench.neurons.folding import stored_as
+from detox_bench.neurons.fold.checkpoint import FLOATS, INDEX, Checkpoint, StoredTensor
+from detox_bench.neurons.fold.folding import stored_as
 from detox_bench.runs import write_json
 
 _PIECE = 2**24  # bytes copied at once

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import BadData, DetoxBenchError
-from detox_bench.neurons.interventions import BaseModel
+from detox_bench.neurons.edit.interventions import BaseModel
 from detox_bench.runs import write_json
 from detox_bench.types import NeuronId
 
@@ -98,7 +98,9 @@ def read_found(source: str | Path) -> FoundNeurons:
     """Read a file of ranked neurons, or one of ``PACKAGED`` by its name; raises ``BadData``."""
     try:
         if source in PACKAGED:
-            text = files("detox_bench.neurons").joinpath(PACKAGED[str(source)]).read_text("utf-8")
+            text = (
+                files("detox_bench.neurons.find").joinpath(PACKAGED[str(source)]).read_text("utf-8")
+            )
         else:
             text = Path(source).read_text("utf-8")
         found = json.loads(text)

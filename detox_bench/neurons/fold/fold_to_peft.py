@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from detox_bench.neurons.folding import (
+from detox_bench.neurons.edit.interventions import Intervention
+from detox_bench.neurons.fold.folding import (
     LayerEdit,
     has_offsets,
     layer_edits,
@@ -20,8 +21,7 @@ from detox_bench.neurons.folding import (
     vectors_of,
     written,
 )
-from detox_bench.neurons.interventions import Intervention
-from detox_bench.neurons.model_files import ModelFiles
+from detox_bench.neurons.fold.model_files import ModelFiles
 
 #: Adapters are stored in float32 whatever the model is: they are small, and exact so.
 ADAPTER_DTYPE = torch.float32

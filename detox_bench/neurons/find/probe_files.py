@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from detox_bench.errors import BadData, DetoxBenchError
-from detox_bench.neurons.interventions import BaseModel
+from detox_bench.neurons.edit.interventions import BaseModel
 from detox_bench.runs import write_json
 
 _SCHEMA = 1

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.comparison import OTHERS, ComparisonRow
+from detox_bench.figures import figure_class, save_figure
 from detox_bench.languages import LANGUAGES
-from detox_bench.neurons.activation_change import change_of
-from detox_bench.neurons.figures import figure_class, save_figure
+from detox_bench.neurons.find.activation_change import change_of
 from detox_bench.summary import MEAN
 
 # Colours that stay apart in print and for colour-blind eyes; strokes legible on white.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from detox_bench.errors import BadIntervention, DetoxBenchError
-from detox_bench.neurons.controls import control
-from detox_bench.neurons.interventions import BaseModel, Intervention, intervention
+from detox_bench.neurons.edit.controls import control
+from detox_bench.neurons.edit.interventions import BaseModel, Intervention, intervention
 from detox_bench.types import NeuronId
 
 

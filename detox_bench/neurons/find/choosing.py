@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from detox_bench.data.prompts import PromptSet, load_prompts
 from detox_bench.data.store import content_sha256
 from detox_bench.errors import BadIntervention, DetoxBenchError
-from detox_bench.neurons.editing import base_model_of
-from detox_bench.neurons.found import PACKAGED, read_found
-from detox_bench.neurons.interventions import BaseModel, parse_neurons
-from detox_bench.neurons.making import check_same_model
+from detox_bench.neurons.edit.editing import base_model_of
+from detox_bench.neurons.edit.interventions import BaseModel, parse_neurons
+from detox_bench.neurons.edit.making import check_same_model
+from detox_bench.neurons.find.found import PACKAGED, read_found
 from detox_bench.types import NeuronId
 
 _LIST = re.compile(r"[\d:,\s]+")

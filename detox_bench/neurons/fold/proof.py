@@ -17,9 +17,9 @@ from detox_bench.modeling.architectures import down_projections
 from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.greedy import greedy
 from detox_bench.modeling.positions import continuation_begins
-from detox_bench.neurons.editing import edited
-from detox_bench.neurons.folding import layer_edits
-from detox_bench.neurons.interventions import Intervention
+from detox_bench.neurons.edit.editing import edited
+from detox_bench.neurons.edit.interventions import Intervention
+from detox_bench.neurons.fold.folding import layer_edits
 
 #: Greedy tokens behind each prompt: as many as the paper's continuations have (arXiv 2406.16235).
 NEW_TOKENS = 20

@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.loading import load_causal_model
-from detox_bench.neurons.editing import base_model_of, check_made_for
-from detox_bench.neurons.exports import running, stored_dtype
-from detox_bench.neurons.folding import dtype_name
-from detox_bench.neurons.interventions import Intervention
-from detox_bench.neurons.proof import (
+from detox_bench.neurons.edit.editing import base_model_of, check_made_for
+from detox_bench.neurons.edit.interventions import Intervention
+from detox_bench.neurons.fold.exports import running, stored_dtype
+from detox_bench.neurons.fold.folding import dtype_name
+from detox_bench.neurons.fold.proof import (
     NEW_TOKENS,
     Decoded,
     EditProof,
@@ -23,7 +23,7 @@ from detox_bench.neurons.proof import (
     logits_over,
     reference,
 )
-from detox_bench.neurons.proof_prompts import proof_tokens
+from detox_bench.neurons.fold.proof_prompts import proof_tokens
 
 #: Largest difference of logits where the weights of the edit are stored in float32 (or finer).
 FLOAT32 = 1e-5

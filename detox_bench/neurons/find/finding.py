@@ -14,14 +14,14 @@ from detox_bench.data.store import content_sha256
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.architectures import architecture_of, neuron_shape
 from detox_bench.modeling.loading import LoadedModel
-from detox_bench.neurons.activations import mean_activations
-from detox_bench.neurons.choosing import PromptPart, prompts_json
-from detox_bench.neurons.detectors import LONGEST, measure_detectors
-from detox_bench.neurons.editing import base_model_of
-from detox_bench.neurons.found import FoundNeuron, FoundNeurons
-from detox_bench.neurons.interventions import BaseModel
-from detox_bench.neurons.probe_files import Probe, check_width
-from detox_bench.neurons.ranking import highest, measure_vectors
+from detox_bench.neurons.edit.editing import base_model_of
+from detox_bench.neurons.edit.interventions import BaseModel
+from detox_bench.neurons.find.activations import mean_activations
+from detox_bench.neurons.find.choosing import PromptPart, prompts_json
+from detox_bench.neurons.find.detectors import LONGEST, measure_detectors
+from detox_bench.neurons.find.found import FoundNeuron, FoundNeurons
+from detox_bench.neurons.find.probe_files import Probe, check_width
+from detox_bench.neurons.find.ranking import highest, measure_vectors
 from detox_bench.types import NeuronId
 
 #: A neuron whose AUROC is not above this is no expert (arXiv 2407.12824, section 3.1).

@@ -1,0 +1,1 @@
+"""Edit neurons while a model runs: interventions as files, hooks, sweeps."""

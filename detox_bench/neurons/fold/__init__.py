@@ -1,0 +1,1 @@
+"""Fold an edit of neurons into weights, adapters or vectors, and prove it."""
