@@ -180,7 +180,8 @@ def _perplexities(
 
 def _score(language_model: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
     """Return the geometric mean of the tokens' probabilities, in [0, 1]: 1 / perplexity."""
-    from detox_bench.modeling.likelihood import log_probabilities, split_texts
+    from detox_bench.modeling.likelihood import log_probabilities
+    from detox_bench.modeling.splitting import split_texts
     from detox_bench.modeling.tokens import window_of
 
     window = window_of(language_model.model) or math.inf

@@ -184,10 +184,35 @@ def mend_last_line(file: Path) -> None:
         os.truncate(file, kept)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise ``BadRunFolder`` if nothing can be written below ``folder``, before long work."""
+    probe = folder / f".detox-bench-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError as error:
+        raise BadRunFolder(
+            f"Cannot write to {folder}: {error.strerror or error}. Name another place to write to."
+        ) from error
+
+
+def check_files(*files: Path | None) -> None:
+    """Raise ``BadRunFolder`` if one of the ``files`` cannot be written; None is no file."""
+    for file in filter(None, files):
+        if file.is_dir():
+            raise BadRunFolder(f"{file} is a folder. Name a file to write to.")
+        check_writable(file.parent)
+
+
 def write_json(file: Path, value: object) -> None:
-    """Write ``value`` so that the file is either the old one or the whole new one."""
+    """Write ``value`` so that the file is either the old one or the whole new one.
+
+    Folders that are not there are made.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
         temporary.replace(file)
     except OSError as error:

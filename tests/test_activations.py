@@ -1,11 +1,14 @@
 """Mean activations over greedily decoded tokens, against one pass after the other."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from architecture_models import tiny
 from conftest import byte_tokenizer, tiny_gpt2
 
+from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.architectures import ARCHITECTURES, down_projections
 from detox_bench.modeling.loading import LoadedModel
 from detox_bench.neurons.edit.editing import base_model_of, edited
@@ -94,6 +97,23 @@ def test_under_an_edit_the_edited_activations_are_read():
     assert set(found[:, 1]) == set(found[:, 3]) == {0.75}
     assert set(found[:, 2]) == {-2.0}
     assert len(set(found[:, 0])) == 3
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_activations_that_are_no_numbers_are_refused(value):
+    model = tiny_gpt2()
+    down_projections(model)[1].register_forward_pre_hook(lambda _, args: (args[0] * value,))
+    with pytest.raises(DetoxBenchError, match=r"activations are not finite numbers.*bfloat16"):
+        mean_activations(loaded_of(model), NEURONS, TEXTS, 2)
+
+
+def test_tokens_that_are_chosen_by_no_numbers_are_refused():
+    """Neurons of the first block are fine, and what the second makes of them is not."""
+    model = tiny_gpt2()
+    with torch.no_grad():
+        model.transformer.ln_f.weight[0] = math.nan
+    with pytest.raises(DetoxBenchError, match="logits are not finite numbers"):
+        mean_activations(loaded_of(model), [NeuronId(0, 3)], TEXTS, 2)
 
 
 def test_reading_leaves_no_hook_and_changes_nothing_also_after_an_error():

@@ -1,5 +1,6 @@
 """Neurons as detectors of toxic texts: responses against single passes, AUROC by hand."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,12 @@ from conftest import byte_tokenizer, tiny_gpt2
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.modeling.architectures import ARCHITECTURES, down_projections
 from detox_bench.modeling.loading import LoadedModel
+from detox_bench.neurons.edit.editing import base_model_of, edited
+from detox_bench.neurons.edit.interventions import intervention
 from detox_bench.neurons.find import detectors
 from detox_bench.neurons.find.detectors import measure_detectors
 from detox_bench.statistics import auroc
+from detox_bench.types import NeuronId
 
 # Of one beginning, responses may be equal, and rounding would say which is higher.
 TEXTS = ["text 0", "a somewhat longer text 1", "q", "number 3", "is text 4", "x" * 30]
@@ -97,6 +101,34 @@ def test_batches_do_not_matter(monkeypatch):
     whole = measure_detectors(loaded, TEXTS, TOXIC)
     monkeypatch.setattr(detectors, "BATCH_TOKENS", 1)
     np.testing.assert_allclose(measure_detectors(loaded, TEXTS, TOXIC).aurocs, whole.aurocs)
+
+
+def test_batches_do_not_matter_under_an_edit_of_generated_positions(monkeypatch):
+    """Texts are padded on the left: the last column is the last token of each."""
+    loaded = loaded_of(tiny_gpt2())
+    edits = [(NeuronId(0, n), 3.0) for n in range(40)]
+    edit = intervention(base_model_of(loaded.model, "tiny"), "add", edits, "generated")
+    plain = measure_detectors(loaded, TEXTS, TOXIC).aurocs
+    with edited(loaded.model, edit):
+        whole = measure_detectors(loaded, TEXTS, TOXIC).aurocs
+        monkeypatch.setattr(detectors, "BATCH_TOKENS", 1)
+        np.testing.assert_allclose(measure_detectors(loaded, TEXTS, TOXIC).aurocs, whole)
+    assert not np.allclose(whole, plain)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_activations_that_are_no_numbers_are_refused(value):
+    """Also minus infinity at one token of one text, which no maximum shows."""
+    loaded = loaded_of(tiny_gpt2())
+
+    def damage(_, args):
+        damaged = args[0].clone()
+        damaged[-1, -1, 5] = value
+        return (damaged,)
+
+    down_projections(loaded.model)[1].register_forward_pre_hook(damage)
+    with pytest.raises(DetoxBenchError, match=r"activations are not finite numbers.*bfloat16"):
+        measure_detectors(loaded, TEXTS, TOXIC)
 
 
 def test_a_text_is_looked_at_up_to_its_longest(monkeypatch):

@@ -23,6 +23,8 @@ from detox_bench.neurons.fold.exporting import ExportSettings, export
 from detox_bench.neurons.fold.exports import FORMATS
 from detox_bench.types import NeuronId
 
+LOCK = ".detox-bench-export.lock"
+
 
 @pytest.fixture
 def ask(tmp_path):
@@ -112,21 +114,30 @@ def test_code_in_a_pickled_checkpoint_is_not_run(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
+def _setting(**settings):
+    def change(folder):
+        file = folder / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda f: (f / "adapter_config.json").write_text("{}"), "is an adapter.*Merge it first"),
         (
-            lambda f: (f / "config.json").write_text(
-                json.dumps(
-                    json.loads((f / "config.json").read_text())
-                    | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
-                )
-            ),
+            _setting(quantization_config={"quant_method": "gptq", "bits": 4}),
             r"is quantised \(gptq\)",
         ),
         (lambda f: (f / "config.json").unlink(), "config.json cannot be read"),
         (lambda f: (f / "config.json").write_text("[]"), "no JSON object"),
+        (_setting(num_hidden_layers="three"), "config.json is no configuration.* got str"),
+        (_setting(num_hidden_layers=[]), "config.json is no configuration.* got list"),
+        (_setting(model_type=[]), "config.json is no configuration"),
+        (_setting(dtype={}), "config.json is no configuration"),
+        (_setting(num_hidden_layers=0), "config.json is no configuration.* no layers"),
+        (_setting(vocab_size=-1), "config.json is no configuration"),
         (lambda f: (f / "model.safetensors").unlink(), "holds no weights"),
     ],
 )
@@ -177,11 +188,85 @@ def test_nothing_is_overwritten(ask, tmp_path):
 def test_two_exports_to_one_place_do_not_meet(ask, tmp_path):
     (tmp_path / "out.partial").mkdir()
     with (
-        FileLock(tmp_path / "out.partial" / ".lock"),
+        FileLock(tmp_path / "out.partial" / LOCK),
         pytest.raises(DetoxBenchError, match="Another process is writing"),
     ):
         ask(tiny("gpt2"), "scale", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def _thesis(partial, _):
+    partial.mkdir()
+    (partial / "thesis.txt").write_text("years")
+
+
+def _file(partial, _):
+    partial.write_text("years")
+
+
+def _link(partial, folder):
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "thesis.txt").write_text("years")
+    (folder / "elsewhere" / LOCK).touch()
+    partial.symlink_to(folder / "elsewhere")
+
+
+def _model(partial, folder):
+    """A model in what an export left, which has the lock file."""
+    saved(tiny("gpt2"), partial)
+    (partial / LOCK).touch()
+    (folder / "base").symlink_to(partial)
+
+
+@pytest.mark.parametrize("lay", [_thesis, _file, _link, _model])
+@pytest.mark.parametrize("positions", ["all", "generated"])
+def test_what_is_not_ours_is_left_alone(lay, positions, ask, tmp_path):
+    """Also where the export would have been refused, as that of generated positions is."""
+    partial = tmp_path / "out.partial"
+    lay(partial, tmp_path)
+    before = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+    with pytest.raises(BadData, match=r"out\.partial, and something of yours is there"):
+        ask(tiny("gpt2"), "scale", output=tmp_path / "out", positions=positions)
+    assert before
+    assert all(file.read_bytes() == content for file, content in before.items())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("operator", ["add", "scale"])
+@pytest.mark.parametrize("to", ["hf", "lora-bias"])
+def test_a_value_too_large_is_one_sentence(to, operator, ask):
+    with pytest.raises(BadIntervention, match="too large") as caught:
+        ask(tiny("gpt2"), operator, to, edits=[(NeuronId(1, 5), 1e300)])
+    assert "\n" not in str(caught.value)
+    assert "--dtype" not in str(caught.value)
+    assert ask.left() == ["base", "edit.json"]
+
+
+def test_a_file_of_the_model_that_cannot_be_read_is_named(ask, tmp_path, monkeypatch):
+    def unreadable(*_):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "base" / "LICENSE"))
+
+    monkeypatch.setattr("detox_bench.neurons.fold.model_files.shutil.copyfile", unreadable)
+    with pytest.raises(DetoxBenchError, match=r"stopped at .*LICENSE: Permission denied"):
+        ask(tiny("gpt2"), "scale")
+    assert ask.left() == ["base", "edit.json"]
+
+
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed")
+@pytest.mark.parametrize("to", ["hf", "ia3"])
+def test_an_export_does_not_tell_where_the_model_lay(to, ask, tmp_path, monkeypatch):
+    """But for an adapter, which is loaded by the path that was given."""
+    monkeypatch.chdir(tmp_path)
+    ask.base = Path("base")
+    out = ask(tiny("gpt2"), "scale", to)
+    said = {file.name: file.read_text() for file in out.glob("*.json")}
+    assert json.loads(said["intervention.json"])["provenance"]["export"]["model"] == "base"
+    assert not [name for name, text in said.items() if str(tmp_path) in text]
+    if to == "ia3":
+        assert json.loads(said["adapter_config.json"])["base_model_name_or_path"] == "base"
+    ask.base = tmp_path / "base"
+    again = ask(tiny("gpt2"), "scale", "hf", output=tmp_path / "again")
+    assert str(tmp_path) not in (again / "intervention.json").read_text()
 
 
 @pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed")
@@ -209,7 +294,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(ask, tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("detox_bench.neurons.fold.fold_to_hf.write_checkpoint", full)
-    with pytest.raises(DetoxBenchError, match="cannot be written: No space left"):
+    with pytest.raises(DetoxBenchError, match="stopped: No space left"):
         ask(tiny("gpt2"), "scale")
     assert ask.left() == ["base", "edit.json"]
 
@@ -245,9 +330,9 @@ def test_a_killed_export_leaves_nothing_that_looks_done_and_the_next_cleans_up(a
     assert reached.exists()
     assert not out.exists()
     assert (tmp_path / "out.partial" / "model.safetensors").is_file()
-    (tmp_path / "out.partial" / "left.bin").write_bytes(b"left")
-    ask(model, "scale", output=out)
-    assert not (out / "left.bin").exists()
+    assert (tmp_path / "out.partial" / LOCK).is_file()
+    ask(model, "scale", "ia3", output=out)
+    assert not (out / "model.safetensors").exists()
     assert not (tmp_path / "out.partial").exists()
 
 

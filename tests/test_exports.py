@@ -10,7 +10,7 @@ from architecture_models import tiny
 from conftest import tiny_gpt2
 from export_doubles import LATER, TEXTS, Asking
 
-from detox_bench.errors import BadIntervention
+from detox_bench.errors import BadData, BadIntervention, DetoxBenchError
 from detox_bench.modeling.architectures import ARCHITECTURES
 from detox_bench.neurons.edit.editing import edited
 from detox_bench.neurons.edit.interventions import read_intervention
@@ -94,6 +94,14 @@ def test_a_refusal_names_what_is_exact_instead(to, operator, kind, reason, inste
     assert ask.left() == ["base", "edit.json"]
 
 
+def test_an_opt_that_normalises_after_the_mlp_has_no_control_vector(ask):
+    """As opt-350m does, by a setting."""
+    model = tiny("opt", do_layer_norm_before=False)
+    with pytest.raises(BadIntervention, match=r"'opt' normalises what the MLP wrote.*--to steered"):
+        ask(model, "add", "control-vector")
+    ask(model, "add", "steered")
+
+
 def test_a_control_vector_has_no_layer_0(ask):
     with pytest.raises(BadIntervention, match="no direction for layer 0"):
         ask(tiny("gpt2"), "add", "control-vector", edits=[(NeuronId(0, 3), 0.5), *LATER])
@@ -175,6 +183,51 @@ def test_verify_takes_the_folder_of_any_export(to, ask, tmp_path):
     assert found.proof.complete
     assert "float32" in found.tolerance.reason
     assert verify(VerificationSettings(base, str(out), TEXTS, new_tokens=3)).failure()
+
+
+def _points(**change):
+    point = {"steering_vector": torch.ones(16), "steering_coefficient": 1.0, "action": "add"}
+    return {"layers.1.mlp.down_proj": point | change}
+
+
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed")
+@pytest.mark.parametrize(
+    ("to", "file", "content"),
+    [
+        ("steered", "steering.pt", b"garbage"),
+        ("steered", "steering.pt", b""),
+        ("steered", "steering.pt", {"no.module": _points()["layers.1.mlp.down_proj"]}),
+        ("steered", "steering.pt", [1, 2]),
+        ("steered", "steering.pt", {"layers.1.mlp.down_proj": 3}),
+        ("steered", "steering.pt", _points(steering_vector=torch.ones(5))),
+        ("steered", "steering.pt", _points(steering_vector="text")),
+        ("control-vector", "control-vector.gguf", b"garbage"),
+        ("control-vector", "control-vector.gguf", b""),
+        ("lora-bias", "adapter_model.safetensors", b"garbage"),
+        ("lora-bias", "adapter_config.json", b"garbage"),
+        ("hf", "model.safetensors", b"garbage"),
+    ],
+)
+def test_verify_says_in_one_sentence_what_is_no_export(to, file, content, ask, tmp_path):
+    out = ask(tiny("llama"), "add", to)
+    if isinstance(content, bytes):
+        (out / file).write_bytes(content)
+    else:
+        torch.save(content, out / file)
+    with pytest.raises(DetoxBenchError) as caught:
+        verify(VerificationSettings(str(tmp_path / "base"), str(out), TEXTS, new_tokens=3))
+    assert "\n" not in str(caught.value)
+    assert str(out) in str(caught.value)
+
+
+def test_a_cut_control_vector_is_one_sentence(ask, tmp_path):
+    out = ask(tiny("llama"), "add", "control-vector")
+    file = out / "control-vector.gguf"
+    whole = file.read_bytes()
+    for length in (10, 60, len(whole) // 2, len(whole) - 20):
+        file.write_bytes(whole[:length])
+        with pytest.raises(BadData, match="holds no vectors for this model"):
+            verify(VerificationSettings(str(tmp_path / "base"), str(out), TEXTS, new_tokens=3))
 
 
 def test_how_each_export_is_used_is_one_line():

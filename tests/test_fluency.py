@@ -17,7 +17,8 @@ from detox_bench.fluency import (
     prompt_texts,
     run_perplexity,
 )
-from detox_bench.modeling.likelihood import log_probabilities, perplexity, split_texts
+from detox_bench.modeling.likelihood import log_probabilities, perplexity
+from detox_bench.modeling.splitting import split_texts
 from detox_bench.stored_texts import PromptSamples
 
 PROMPTS = {"a": "The cat", "b": "Die Katze", "c": "The dog"}

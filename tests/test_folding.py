@@ -89,6 +89,11 @@ def test_a_number_too_large_for_its_type_is_refused():
     assert stored_as(torch.tensor([1e5]), torch.bfloat16).dtype == torch.bfloat16
     with pytest.raises(BadIntervention, match=r"up to 1e\+05, too large for float16.*--dtype"):
         stored_as(torch.tensor([-1e5, 1.0]), torch.float16)
+    for dtype in (torch.float16, torch.float32):  # float32 would be no way out
+        with pytest.raises(
+            BadIntervention, match=r"too large for float\d\d\. Take smaller values\.$"
+        ):
+            stored_as(torch.tensor([1e300], dtype=torch.float64), dtype)
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)

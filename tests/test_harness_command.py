@@ -145,7 +145,7 @@ def test_an_unknown_scorer_is_answered_with_the_nearest():
 def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").touch()
     sentence = refused("--output_path", str(tmp_path / "file" / "out"))
-    assert sentence.startswith("Cannot write to ") and sentence.endswith("another --output_path.")
+    assert sentence.startswith("Cannot write to ") and sentence.endswith("place to write to.")
 
 
 def test_samples_without_a_place_to_put_them_are_refused():

@@ -7,9 +7,11 @@ from lm_eval.api.instance import Instance
 from test_harness_command import refused
 from test_harness_model import repeated
 
-from detox_bench.errors import BadIntervention, BadRunFolder
+from detox_bench.errors import BadIntervention, BadRunFolder, DetoxBenchError
+from detox_bench.modeling.forward import CausalModel
+from detox_bench.modeling.greedy import greedy as greedy_batches
 from detox_bench.neurons.edit.editing import base_model_of, edited
-from detox_bench.neurons.edit.interventions import intervention
+from detox_bench.neurons.edit.interventions import intervention, read_intervention
 from detox_bench.types import NeuronId
 
 EDITS = [(NeuronId(0, 3), 2.0), (NeuronId(1, 60), -1.5)]
@@ -61,6 +63,65 @@ def test_log_likelihoods_are_those_of_the_edited_model(gpt2_folder, plain, tmp_p
     assert found != plain.loglikelihood(asked(*PAIRS))
 
 
+@pytest.mark.parametrize("options", [{}, {"max_length": 8}, {"mixed_precision_dtype": "bfloat16"}])
+def test_an_edit_that_changes_nothing_changes_no_log_likelihood(gpt2_folder, tmp_path, options):
+    """Our own pass answers as lm-eval's does: its window, its precision, its rolling ones."""
+    model = tiny_gpt2()
+    made = intervention(base_model_of(model, "t"), "scale", [(NeuronId(0, 3), 1.0)], "generated")
+    made.write(tmp_path / "nothing.json")
+    ours = detox_hf(gpt2_folder, intervention=str(tmp_path / "nothing.json"), **options)
+    theirs = detox_hf(gpt2_folder, **options)
+    pairs = asked(*PAIRS, ("a longer context than the window", " goes on"))
+    rolling = [Instance("loglikelihood_rolling", {}, ("a long document " * 20,), 0)]
+    tolerance = 0.05 if "mixed_precision_dtype" in options else 1e-3
+    for (value, greedy), (wanted, likeliest) in zip(
+        ours.loglikelihood(pairs), theirs.loglikelihood(pairs), strict=True
+    ):
+        assert value == pytest.approx(wanted, rel=tolerance)
+        assert greedy == likeliest
+    (value,), (wanted,) = (each.loglikelihood_rolling(rolling) for each in (ours, theirs))
+    assert value == pytest.approx(wanted, rel=tolerance)
+
+
+def test_values_that_are_too_large_are_one_sentence(gpt2_folder, tmp_path):
+    made = intervention(base_model_of(tiny_gpt2(), "t"), "add", [(NeuronId(0, 3), 1e300)])
+    made.write(tmp_path / "large.json")
+    model = detox_hf(gpt2_folder, intervention=str(tmp_path / "large.json"))
+    with pytest.raises(BadIntervention, match=r"values too large for torch\.float32"):
+        model.loglikelihood(asked(*PAIRS))
+    with pytest.raises(BadIntervention, match="values too large"):
+        model.generate_until(repeated(0), disable_tqdm=True)
+
+
+@pytest.mark.parametrize("positions", ["all", "generated"])
+def test_logits_that_are_no_numbers_are_never_a_score(gpt2_folder, tmp_path, positions):
+    made = intervention(base_model_of(tiny_gpt2(), "t"), "add", [(NeuronId(0, 3), 3e38)], positions)
+    made.write(tmp_path / "large.json")
+    model = detox_hf(gpt2_folder, intervention=str(tmp_path / "large.json"))
+    with pytest.raises(DetoxBenchError, match="not numbers"):
+        model.loglikelihood(asked(*PAIRS))
+    with pytest.raises(DetoxBenchError, match="not numbers"):
+        model.generate_until(repeated(0), disable_tqdm=True)
+
+
+def test_a_model_with_an_adapter_is_the_same_however_it_is_loaded(gpt2_folder, tmp_path):
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    tuned = get_peft_model(tiny_gpt2(), LoraConfig(r=2, target_modules=["c_attn"]))
+    tuned.peft_config["default"].base_model_name_or_path = str(gpt2_folder)
+    tuned.save_pretrained(tmp_path / "adapter")
+    alone = AutoModelForCausalLM.from_pretrained(tmp_path / "adapter")
+    wrapped = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(gpt2_folder), tmp_path / "adapter"
+    )
+    assert base_model_of(alone, "a").fingerprint == base_model_of(wrapped, "a").fingerprint
+    assert base_model_of(alone, "a").fingerprint != base_model_of(tiny_gpt2(), "a").fingerprint
+    file, _ = written(tmp_path, alone)
+    both = detox_hf(gpt2_folder, peft=str(tmp_path / "adapter"), intervention=str(file))
+    assert both.get_model_info()["detox_intervention"]["forced_over"] is None
+
+
 @pytest.mark.parametrize("positions", ["all", "generated"])
 def test_sampling_is_edited_whatever_the_batch_size(gpt2_folder, plain, tmp_path, positions):
     file, _ = written(tmp_path, positions=positions)
@@ -79,6 +140,12 @@ def test_greedy_texts_of_lm_eval_s_own_engine_are_edited_too(gpt2_folder, plain,
     greedy = repeated(0, 1, kwargs={"do_sample": False, "max_gen_toks": 8, "until": []})
     edited_texts = detox_hf(gpt2_folder, intervention=str(file)).generate_until(greedy, True)
     assert edited_texts != plain.generate_until(greedy, True)
+    model, tokenizer = tiny_gpt2(), byte_tokenizer()
+    with edited(model, read_intervention(file)):
+        for request, text in zip(greedy, edited_texts, strict=True):
+            ids = tokenizer(request.args[0])["input_ids"]
+            ((found,),) = greedy_batches(CausalModel(model), [ids], 8, [256])
+            assert tokenizer.decode(found.tokens) == text
 
 
 def test_results_and_run_folders_name_the_intervention(gpt2_folder, tmp_path):

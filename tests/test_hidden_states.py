@@ -109,6 +109,37 @@ def test_an_edit_is_in_the_states():
     np.testing.assert_allclose(after - before, np.tile(moved, (len(TEXTS), 1)), atol=1e-5)
 
 
+def test_an_edit_of_generated_positions_is_at_the_last_token_of_each_text():
+    """In whatever batch: of n tokens one is moved, and the mean by an n-th of that."""
+    model, last, plus, texts = tiny_gpt2(), 1, 0.75, [*TEXTS, ""]
+    edit = intervention(
+        base_model_of(model, "tiny"), "add", [(NeuronId(last, 5), plus)], "generated"
+    )
+    vector = plus * value_vectors(down_projections(model)[last])[5].numpy()
+    before = mean_states(model, byte_tokenizer(), texts, BEFORE)
+    lengths = np.array([[len(text.encode())] for text in TEXTS])
+    with edited(model, edit):
+        for batch_size in (1, 2, 32):
+            settings = StateSettings(after_norm=False, batch_size=batch_size)
+            after = mean_states(model, byte_tokenizer(), texts, settings)
+            np.testing.assert_allclose((after - before)[:-1], vector / lengths, atol=1e-5)
+            assert np.isnan(after[-1]).all()
+
+
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_batches_do_not_matter_under_an_edit_of_generated_positions(model_type):
+    model = tiny(model_type)
+    edits = [(NeuronId(0, n), 2.0) for n in range(8)]
+    edit = intervention(base_model_of(model, "tiny"), "add", edits, "generated")
+    plain = mean_states(model, byte_tokenizer(), TEXTS)
+    with edited(model, edit):
+        one, many = (
+            mean_states(model, byte_tokenizer(), TEXTS, StateSettings(True, n)) for n in (1, 32)
+        )
+    np.testing.assert_allclose(one, many, atol=1e-4)
+    assert (np.abs(one - plain).max(-1) > 1e-3).all()
+
+
 def test_an_adapter_is_in_the_states():
     peft = pytest.importorskip("peft")
     wrapped = peft.get_peft_model(

@@ -116,6 +116,7 @@ def test_a_column_that_is_not_there(tmp_path):
         ("a.csv", "text,label\na,1\nb\n", "line 3: 1 fields, and the header has 2"),
         ("a.csv", "text,label\n", "There is no text in"),
         ("a.jsonl", "", "There is no text in"),
+        ("a.jsonl", "[" * 100_000, "line 1: not JSON"),
         ("a.jsonl.gz", "not packed", "cannot be read"),
         ("a.xlsx", "", r"Known: \.jsonl, \.jsonl\.gz"),
     ],
@@ -132,6 +133,14 @@ def test_bytes_that_are_no_text_and_a_file_that_is_not_there(tmp_path):
     for name in ("a.csv", "a.jsonl", "none.jsonl"):
         with pytest.raises(BadData, match=name):
             read_labelled(tmp_path / name)
+
+
+def test_a_damaged_archive_is_a_sentence(tmp_path):
+    packed, file = gzip.compress(json.dumps(pair(1, 0)).encode() * 20), tmp_path / "a.jsonl.gz"
+    for place in range(len(packed)):
+        file.write_bytes(packed[:place] + bytes([packed[place] ^ 0xFF]) + packed[place + 1 :])
+        with pytest.raises(BadData, match=r"line 1|cannot be read"):
+            read_labelled(file)
 
 
 def test_empty_texts_are_left_out_and_counted(tmp_path, caplog):

@@ -23,8 +23,8 @@ from detox_bench.modeling.likelihood import (
     fit,
     log_probabilities,
     perplexity,
-    split_texts,
 )
+from detox_bench.modeling.splitting import split_texts
 
 TEXTS = [
     ("The cat sat", " on the mat."),

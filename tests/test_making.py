@@ -9,7 +9,7 @@ from detox_bench.modeling.architectures import down_projections, value_vectors
 from detox_bench.neurons.edit.controls import CONTROLS, control
 from detox_bench.neurons.edit.editing import base_model_of, check_made_for, edited
 from detox_bench.neurons.edit.interventions import BaseModel
-from detox_bench.neurons.edit.making import Chosen, Edit, check_same_model, made
+from detox_bench.neurons.edit.making import Chosen, Edit, check_found_in, made
 from detox_bench.neurons.find.found import read_found
 from detox_bench.types import NeuronId
 
@@ -104,8 +104,9 @@ def test_the_paper_s_neurons_edit_a_model_of_mgpt_s_shape():
 
 def test_neurons_of_another_model_are_refused_unless_forced(base):
     other = BaseModel("other", "gpt2", base.layers, base.neurons, "0" * 16)
-    with pytest.raises(DetoxBenchError, match="found in another model"):
-        check_same_model(other, base)
-    check_same_model(other, base, force=True)
+    with pytest.raises(DetoxBenchError, match="made for another model"):
+        check_found_in(other, base)
+    told = check_found_in(other, base, force=True)
+    assert "weights" in told["forced_over"] and told["found_in"]["name"] == "other"
     paper = BaseModel("paper", "gpt2", base.layers, base.neurons, None)
-    check_same_model(paper, base)
+    assert check_found_in(paper, base) == {}

@@ -12,7 +12,13 @@ from typer.testing import CliRunner
 from detox_bench.commands.neurons_find import COMMANDS
 from detox_bench.data.prompts import load_prompts
 from detox_bench.data.store import content_sha256
-from detox_bench.errors import BadData, BadIntervention, DetoxBenchError, UnknownName
+from detox_bench.errors import (
+    BadData,
+    BadIntervention,
+    BadRunFolder,
+    DetoxBenchError,
+    UnknownName,
+)
 from detox_bench.modeling.loading import load_causal_model
 from detox_bench.neurons.edit.editing import base_model_of
 from detox_bench.neurons.find.activations import mean_activations
@@ -132,13 +138,68 @@ def test_a_probe_of_other_weights_is_refused_unless_forced(gpt2_folder, tmp_path
     model = base_model_of(tiny_gpt2(seed=1), "other")
     write_probe(tmp_path / "probe", Probe(VECTOR, True, model, {}))
     arguments = (
-        *("find", "--model", gpt2_folder, "--probe", tmp_path / "probe", "--no-activations"),
-        *("--output", tmp_path / "x.json", "--device", "cpu"),
+        *("find", "--model", gpt2_folder, "--probe", tmp_path / "probe", "--limit", 1),
+        *("--output", tmp_path / "x.json", "--device", "cpu", "--tokens", 1),
+        *("--prompts", "sample", "--top", 3),
     )
     with pytest.raises(DetoxBenchError, match=r"another model \(other\): weights .*--force"):
         invoke(*arguments)
     assert "Forced: the probe is of another model" in invoke(*arguments, "--force")
-    assert "weights" in read_found(tmp_path / "x.json").settings["probe"]["forced"]
+    written = read_found(tmp_path / "x.json")
+    assert "weights" in written.settings["probe"]["forced"]
+    assert all("activation" in each.measures for each in written.neurons)
+
+
+@pytest.mark.parametrize("command", ["find", "tokens", "activations", "figure"])
+def test_a_place_that_cannot_be_written_is_seen_before_a_model_is_loaded(
+    found, probe, tmp_path, command
+):
+    (tmp_path / "file").write_text("")
+    bad, model = tmp_path / "file" / "x.json", ("--model", "none")
+    models = ("activations", "none", "none", "--neurons", found[0])
+    arguments = {
+        "find": ("find", *model, "--probe", probe, "--output", bad),
+        "tokens": ("tokens", *model, "--neurons", found[0], "--json", bad),
+        "activations": (*models, "--json", bad),
+        "figure": (*models, "--figure", bad.with_suffix(".svg")),
+    }
+    with pytest.raises(BadRunFolder, match="Cannot write to"):
+        invoke(*arguments[command])
+
+
+def test_languages_are_refused_alike(found, gpt2_folder, probe, tmp_path):
+    find = ("find", "--model", gpt2_folder, "--probe", probe, "--output", tmp_path / "x.json")
+    change = ("activations", gpt2_folder, gpt2_folder, "--neurons", found[0])
+    for arguments in (find, change):
+        with pytest.raises(DetoxBenchError, match="No language is named"):
+            invoke(*arguments, "--language", ",")
+    with pytest.raises(DetoxBenchError, match=r"'en,de' is more than one\. Give one: en"):
+        invoke(*find, "--language", "en,de")
+
+
+def test_a_neuron_below_zero_is_no_neuron(found, gpt2_folder, tmp_path):
+    content = json.loads(found[0].read_text())
+    for column in ("layer", "neuron"):
+        row = content["neurons"][0] | {column: -1}
+        file = tmp_path / f"{column}.json"
+        file.write_text(json.dumps(content | {"neurons": [row]}))
+        for command in (
+            ("tokens", "--model", gpt2_folder),
+            ("activations", gpt2_folder, gpt2_folder, "--language", "en", "--prompts", "sample"),
+        ):
+            with pytest.raises(BadIntervention, match=f"has {column}s 0 to .*, not -1"):
+                invoke(*command, "--neurons", file, "--take", "all", "--device", "cpu")
+
+
+@pytest.mark.parametrize("settings", [None, [], "x"])
+def test_settings_that_are_none_are_a_sentence(found, tmp_path, settings):
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps(json.loads(found[0].read_text()) | {"settings": settings}))
+    with pytest.raises(BadData, match=r"is no file of ranked neurons .*settings are"):
+        read_found(file)
+    file.write_text("[" * 100_000)
+    with pytest.raises(BadData, match="cannot be read as JSON"):
+        read_found(file)
 
 
 def test_a_probe_of_the_wrong_width_is_refused_even_if_forced(gpt2_folder, tmp_path):
@@ -169,9 +230,9 @@ def test_tokens_shows_counts_and_words_only_where_asked(found, gpt2_folder, tmp_
 
 def test_tokens_of_neurons_by_hand(gpt2_folder):
     assert "0:3" in invoke("tokens", "--model", gpt2_folder, "--neurons", "0:3, 1:7")
-    with pytest.raises(BadIntervention, match=r"Neuron 2:7: .* layers 0 to 1 of neurons 0 to 63"):
+    with pytest.raises(BadIntervention, match=r"Neuron 2:7: .* has layers 0 to 1, not 2"):
         invoke("tokens", "--model", gpt2_folder, "--neurons", "2:7")
-    with pytest.raises(DetoxBenchError, match="found in another model"):
+    with pytest.raises(DetoxBenchError, match="made for another model"):
         invoke("tokens", "--model", gpt2_folder, "--neurons", "paper-mgpt")
 
 
@@ -200,7 +261,7 @@ def test_activations_refuses_neurons_of_other_weights(found, gpt2_folder, tmp_pa
         *("activations", gpt2_folder, gpt2_folder, "--neurons", file, "--take", 2),
         *("--language", "en", "--limit", 2, "--tokens", 1, "--device", "cpu"),
     )
-    with pytest.raises(DetoxBenchError, match="found in another model"):
+    with pytest.raises(DetoxBenchError, match="made for another model"):
         invoke(*arguments)
     out = tmp_path / "change.json"
     invoke(*arguments, "--force", "--json", out)

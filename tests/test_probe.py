@@ -226,6 +226,21 @@ def test_the_same_command_runs_the_model_no_second_time(tmp_path, monkeypatch):
     assert len(ran) == 120  # other weights, other states
 
 
+def test_another_probe_is_replaced_with_a_warning(tmp_path, caplog):
+    told = "is of another model or other texts. It will be replaced."
+    make_probe(loaded(), texts(), QUICK, tmp_path)
+    make_probe(loaded(), texts(), QUICK, tmp_path)
+    assert told not in caplog.text
+    make_probe(LoadedModel("tiny", tiny_gpt2(seed=1), byte_tokenizer()), texts(), QUICK, tmp_path)
+    assert caplog.text.count(told) == 1
+    make_probe(LoadedModel("tiny", tiny_gpt2(seed=1), byte_tokenizer()), texts(80), QUICK, tmp_path)
+    assert caplog.text.count(told) == 2
+    (tmp_path / "probe.json").write_text("{")
+    make_probe(loaded(), texts(), QUICK, tmp_path)
+    assert caplog.text.count(told) == 3
+    assert read_probe(tmp_path).about["data"]["texts"] == 120
+
+
 def test_two_processes_do_not_write_to_one_folder(tmp_path):
     with FileLock(tmp_path / ".lock-states"), pytest.raises(BadRunFolder, match="Another process"):
         make_probe(loaded(), texts(), QUICK, tmp_path)
@@ -297,6 +312,7 @@ BARE = {
     "probe.safetensors": lambda path: _safetensors(path, x=torch.from_numpy(VECTOR)),
     "module.pt": _linear,
     "tensor.pt": lambda path: _linear(path, torch.from_numpy(VECTOR)),
+    "row.pt": lambda path: _linear(path, torch.from_numpy(VECTOR)[None]),
 }
 
 
@@ -330,6 +346,14 @@ REFUSED = {
     ),
     "two.pt": (lambda path: _linear(path, [torch.ones(4), torch.ones(4)]), "2 storages, not one"),
     "half.pt": (lambda path: _linear(path, torch.ones(4).half()), "HalfStorage, not float32"),
+    "matrix.pt": (lambda path: _linear(path, torch.ones(2, 64)), r"shape \(2, 64\)"),
+    "deep.pt": (lambda path: _linear(path, torch.ones(1, 1, 2, 2)), r"shape \(1, 1, 2, 2\)"),
+    "number.pt": (lambda path: _linear(path, torch.ones(())), r"shape \(\)"),
+    "part.pt": (
+        lambda path: _linear(path, torch.ones(2, 4)[0]),
+        r"a tensor of shape \(4,\) in a storage of 8 numbers",
+    ),
+    "nested.json": (lambda path: path.write_text("[" * 100_000), "no vector that can be read"),
     "old.pt": (lambda path: path.write_bytes(b"\x80\x02"), "no vector that can be read"),
     "a.gguf": (lambda path: path.write_bytes(b""), r"A folder, or a file: \.safetensors, \.npy"),
     "none.npy": (lambda path: None, "is not there"),
@@ -370,7 +394,9 @@ def test_a_record_belongs_to_its_vector(tmp_path):
         read_probe(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"schema": 2}', '{"schema": 1}'])
+@pytest.mark.parametrize(
+    "content", ["{", "{}", "[]", '{"schema": 2}', '{"schema": 1}', "[" * 10**5], ids=len
+)
 def test_a_record_that_is_none(tmp_path, content):
     write_probe(tmp_path, Probe(VECTOR))
     (tmp_path / "probe.json").write_text(content)
@@ -388,19 +414,32 @@ class _Opens:
         return open, (self.file, "w")
 
 
-@pytest.mark.parametrize("says", ["torch FloatStorage", "nothing"])
-def test_the_pickle_in_a_torch_file_is_never_run(tmp_path, says):
+def test_a_torch_file_with_a_damaged_byte_is_a_sentence_or_the_vector(tmp_path):
+    """As where the byte says which version of zip is needed, or how it is packed."""
+    _linear(tmp_path / "good.pt", torch.from_numpy(VECTOR))
+    content, bad = (tmp_path / "good.pt").read_bytes(), tmp_path / "bad.pt"
+    refused = 0
+    for place in range(content.index(b"PK\x01\x02"), len(content)):  # the list of what is in it
+        bad.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            assert np.array_equal(read_probe(bad).vector, VECTOR)
+        except BadData:
+            refused += 1
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("says", "told"), [("torch FloatStorage", "without a shape"), ("nothing", "type unknown")]
+)
+def test_the_pickle_in_a_torch_file_is_never_run(tmp_path, says, told):
     good, bad, made = tmp_path / "good.pt", tmp_path / "bad.pt", tmp_path / "made"
     _linear(good)
     harmful = pickle.dumps((_Opens(made), says))
     with ZipFile(good) as source, ZipFile(bad, "w") as target:
         for name in source.namelist():
             target.writestr(name, harmful if name.endswith("data.pkl") else source.read(name))
-    if says == "nothing":
-        with pytest.raises(BadData, match="type unknown"):
-            read_probe(bad)
-    else:
-        assert np.array_equal(read_probe(bad).vector, VECTOR)
+    with pytest.raises(BadData, match=told):
+        read_probe(bad)
     assert not made.exists()
     pickle.loads(harmful)[0].close()
     assert made.exists()  # so it would have been
@@ -433,6 +472,14 @@ def test_the_command_prints_the_parts_and_writes_the_files(tmp_path, gpt2_folder
     assert sum(map(int, counts)) == 150
     assert read_probe(tmp_path / "probe").about["fit"]["learning_rate"] == 0.01
     assert "Learning rate 0.01" in " ".join(result.output.split())
+
+
+def test_a_place_that_cannot_be_written_is_seen_before_anything_is_read(tmp_path):
+    (tmp_path / "file").write_text("")
+    options = ["--model", "none", "--data", "none.csv", "--output", str(tmp_path / "file" / "x")]
+    result = CliRunner().invoke(_app(), ["probe", *options])
+    assert isinstance(result.exception, BadRunFolder)
+    assert "Cannot write to" in str(result.exception)
 
 
 def test_help_loads_no_torch():

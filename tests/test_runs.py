@@ -15,6 +15,7 @@ from detox_bench.errors import BadRunFolder
 from detox_bench.runs import (
     RunFolder,
     StoredGeneration,
+    check_files,
     digest,
     mend_last_line,
     read_generations,
@@ -245,4 +246,16 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     assert json.loads(file.read_text("utf-8")) == {"a": "ä"}
     assert [each.name for each in tmp_path.iterdir()] == ["run.json"]
     with pytest.raises(BadRunFolder, match=r"^Cannot write .*missing"):
-        write_json(tmp_path / "missing" / "x.json", {})
+        write_json(file / "missing" / "x.json", {})
+    write_json(tmp_path / "new" / "folder" / "x.json", [1])
+    assert json.loads((tmp_path / "new" / "folder" / "x.json").read_text()) == [1]
+
+
+def test_what_cannot_be_written_is_seen_before_and_nothing_is_left(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    check_files(None, tmp_path / "a.json", tmp_path / "new" / "b.json")
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["a.json", "new"]
+    with pytest.raises(BadRunFolder, match=r"Cannot write to .*a\.json: .* Name another place"):
+        check_files(tmp_path / "a.json" / "b.json")
+    with pytest.raises(BadRunFolder, match=r"new is a folder\. Name a file"):
+        check_files(tmp_path / "new")

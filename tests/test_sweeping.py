@@ -5,7 +5,8 @@ import json
 import pytest
 from conftest import byte_tokenizer, tiny_gpt2
 
-from detox_bench.commands.neurons_sweep import SweepOutput, lower_in, run_sweep
+from detox_bench.commands.neurons_sweep import SweepOutput, run_sweep
+from detox_bench.commands.neurons_sweep_table import lower_in
 from detox_bench.comparison import Change, ComparisonRow
 from detox_bench.data.prompts import load_prompts
 from detox_bench.errors import BadRunFolder, DetoxBenchError
@@ -16,6 +17,7 @@ from detox_bench.neurons.edit.editing import base_model_of, edited
 from detox_bench.neurons.edit.interventions import read_intervention
 from detox_bench.neurons.edit.making import Chosen
 from detox_bench.neurons.edit.sweeping import SweepPlan, settings, sweep
+from detox_bench.neurons.find.choosing import PromptPart
 from detox_bench.runs import read_generations
 from detox_bench.statistics import Interval
 from detox_bench.types import NeuronId
@@ -69,11 +71,12 @@ def test_each_point_holds_the_texts_of_its_edit_and_is_not_made_twice(
     plan = SweepPlan("add", (-4.0,), control=None, **SMALL)
     points = points_of(loaded, plan, {"sources": SETS["sources"]})
     prompts = load_prompts("de", "sample").prompts[:2]
-    base, changed = (texts(run) for _, run in sweep(loaded, points, prompts, plan, tmp_path))
+    runs = list(sweep(loaded, points, prompts, plan, tmp_path))
+    base, changed = (texts(run) for _, run in runs)
     assert base.keys() == changed.keys() and len(base) == 6
     assert base != changed
     # The edit as a stranger would make it from the file beside the texts.
-    made = read_intervention(tmp_path / "interventions" / "add_sources_-4.json")
+    made = read_intervention(runs[1][1] / "intervention.json")
     again = LoadedModel("tiny", tiny_gpt2(), byte_tokenizer())
     with edited(again.model, made):
         ((_, run),) = sweep(again, points[:1], prompts, plan, tmp_path / "again")
@@ -85,28 +88,51 @@ def test_each_point_holds_the_texts_of_its_edit_and_is_not_made_twice(
     list(sweep(loaded, points, prompts, plan, tmp_path))
 
 
-def test_a_folder_of_another_edit_is_not_gone_on_with(loaded, tmp_path):
+def test_a_folder_of_another_edit_is_not_gone_on_with_and_keeps_its_own(loaded, tmp_path):
     prompts = load_prompts("de", "sample").prompts[:1]
-    for neurons, refused in ((NEURONS, False), (NEURONS[1:], True)):
-        plan = SweepPlan("add", (-4.0,), control=None, **SMALL)
-        points = points_of(loaded, plan, {"sources": Chosen(neurons, {}, {})})
-        if refused:
-            with pytest.raises(BadRunFolder, match="intervention is"):
-                list(sweep(loaded, points, prompts, plan, tmp_path))
-        else:
-            list(sweep(loaded, points, prompts, plan, tmp_path))
+    plan = SweepPlan("add", (-4.0,), control=None, **SMALL)
+    first, other = (
+        points_of(loaded, plan, {"sources": Chosen(neurons, {}, {})})
+        for neurons in (NEURONS, NEURONS[1:])
+    )
+    (_, (_, run)) = sweep(loaded, first, prompts, plan, tmp_path)
+    with pytest.raises(BadRunFolder, match="intervention is"):
+        list(sweep(loaded, other, prompts, plan, tmp_path))
+    assert read_intervention(run / "intervention.json") == first[1].intervention
+
+
+def test_other_prompts_or_settings_are_kept_apart(loaded, tmp_path):
+    """In one folder, one after the other, and back again: no texts are mixed or lost."""
+    prompts = load_prompts("de", "sample").prompts
+    plans = [
+        SweepPlan("add", (-4.0,), control=None, samples=3, sampling=SamplingSettings(tokens))
+        for tokens in (4, 5, 4)
+    ]
+    found = []
+    for plan, part in zip(plans, (prompts[:2], prompts[:2], prompts[2:3]), strict=True):
+        runs = list(sweep(loaded, points_of(loaded, plan)[:1], part, plan, tmp_path))
+        found.append(texts(runs[0][1]))
+    assert [len(each) for each in found] == [6, 6, 3]
+    assert not found[0].keys() & found[2].keys()
+
+
+def test_equal_strengths_are_one(loaded):
+    found = points_of(loaded, SweepPlan("add", (-1.0, -1.0), control=None, **SMALL))
+    assert [point.name for point in found] == ["base", "add_sources_-1", "add_1_-1"]
 
 
 def test_the_command_s_table_results_and_figure(gpt2_folder, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     loaded = load_causal_model(str(gpt2_folder), "cpu")
-    prompts = [each for code in ("en", "de") for each in load_prompts(code, "sample").prompts[:3]]
+    prompts = [PromptPart("sample", limit=3).prompts(code) for code in ("en", "de")]
     plan = SweepPlan("add", (-4.0,), **SMALL)
     results = run_sweep(loaded, SETS, prompts, plan, SweepOutput(tmp_path))
     found = json.loads(results.read_text("utf-8"))
     assert [(each["take"], each["value"], each["control"]) for each in found["points"]] == [
         (take, value, control) for take in SETS for value in (-4.0,) for control in (None, "random")
     ]
+    assert [each["language"] for each in found["prompts"]] == ["en", "de"]
+    assert (found["samples"], found["sampling"]["new_tokens"], found["seed"]) == (3, 6, 0)
     assert found["points"][0]["n_neurons"] == 2 and found["scorer"]["id"].startswith("ngram@")
     rows = {row["language"]: row for row in found["points"][0]["languages"]}
     assert {"en", "de", "mean"} <= set(rows)

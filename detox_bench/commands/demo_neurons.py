@@ -10,8 +10,7 @@ from detox_bench.commands.neurons_make import make
 from detox_bench.commands.neurons_probe import probe
 from detox_bench.commands.neurons_sweep import sweep
 
-#: The strengths that are shown, and the one that is folded: all languages have a lower average
-#: toxicity then, while the text stays text (docs/neurons.md).
+#: The strengths that are shown, and the one that is folded (docs/neurons.md).
 STRENGTHS = "-0.5,-1"
 FOLDED = -1.0
 TAKE = "all"

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from detox_bench.commands.neurons_tables import print_change, print_found, print_tokens
+from detox_bench.commands.tables import language_codes
 from detox_bench.errors import DetoxBenchError, unknown_name
 from detox_bench.languages import PAPER_LANGUAGES
-from detox_bench.languages import language as language_row
-from detox_bench.runs import write_json
+from detox_bench.runs import check_files, write_json
 
 #: What neurons can be ranked by.
 BY = ("cosine", "auroc")
@@ -76,6 +76,9 @@ def find(
     measured too. With `--top all` no activations are measured.
 
     The default prompts are the even ones; report what an edit does on the odd ones.
+
+    What --force let through is in OUTPUT (`settings.probe.forced`); with neurons of other weights
+    `tokens` and `activations` write `forced` into their JSON.
     """
     if by not in BY:
         raise unknown_name("order", by, BY)
@@ -90,11 +93,12 @@ def find(
         by=by,
         top=kept,
         activations=activations and kept is not None,
-        language=language,
+        language=_one_code(language),
         part=PromptPart(prompts, subset, limit),
         new_tokens=tokens,
         force=force,
     )
+    check_files(output)
     given_probe = finding.ProbeFile(probe, read_probe(probe)) if probe else None
     given_texts = None
     if data:
@@ -144,6 +148,7 @@ def tokens(
     from detox_bench.neurons.find.choosing import choose_neurons
     from detox_bench.neurons.find.token_counts import CountSettings, count_tokens
 
+    check_files(json_file)
     loaded = load_causal_model(model, device)
     chosen = choose_neurons(neurons, take, loaded.model, model, force)
     found = count_tokens(loaded, chosen, CountSettings(top, norm, control, seed))
@@ -191,8 +196,9 @@ def activations(
 
     if figure is not None:
         check_figure(figure)
+    check_files(json_file, figure)
     part = PromptPart(prompts, subset, limit)
-    asked = {code: part.prompts(code) for code in _codes(languages)}
+    asked = {code: part.prompts(code) for code in language_codes(languages)}
     rule = None if control == "none" else control
     plan = ChangePlan(neurons, take, asked, tokens, device, force, rule, seed)
     found = compare_models(before, after, plan)
@@ -213,12 +219,12 @@ def _top(text: str) -> int | None:
     return int(text)
 
 
-def _codes(languages: str) -> list[str]:
-    """Return the codes as the table of languages spells them, each once."""
-    codes = [code.strip() for code in languages.split(",") if code.strip()]
-    if not codes:
-        raise DetoxBenchError("No language is named. Give codes: --language en,de.")
-    return list(dict.fromkeys(language_row(code).code for code in codes))
+def _one_code(language: str) -> str:
+    """Return the only code of an option that takes one."""
+    code, *others = language_codes(language)
+    if others:
+        raise DetoxBenchError(f"--language {language!r} is more than one. Give one: {code}.")
+    return code
 
 
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {

@@ -26,7 +26,14 @@ _Prompts = Annotated[
         "with a prompt a line (`.jsonl`: a `text` a line)."
     ),
 ]
-_Limit = Annotated[int, typer.Option(min=1, help="How many prompts, spread over languages.")]
+_Limit = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="How many prompts, spread over languages. Their logits are kept in memory: up to 90 "
+        "MB a prompt for a vocabulary of 152,000.",
+    ),
+]
 _Tolerance = Annotated[
     float | None,
     typer.Option(

@@ -1,6 +1,6 @@
 """``detox-bench neurons make``: which neurons are edited, and how, as a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +9,10 @@ import typer
 from detox_bench.errors import DetoxBenchError
 from detox_bench.neurons.edit.controls import CONTROLS
 from detox_bench.neurons.edit.interventions import POSITIONS, BaseModel, Intervention, parse_neurons
-from detox_bench.neurons.edit.making import Chosen, Edit, check_same_model, made
+from detox_bench.neurons.edit.making import Chosen, Edit, check_found_in, made
 from detox_bench.neurons.edit.operators import OPERATORS
 from detox_bench.neurons.find.found import PACKAGED, FoundNeurons, read_found
+from detox_bench.runs import check_files
 
 _OPERATORS = "; ".join(f"`{name}` {row.about}" for name, row in OPERATORS.items())
 _CONTROLS = ", ".join(f"`{name}`" for name in CONTROLS)
@@ -58,46 +59,47 @@ def make(
     It is for `--model detox-hf --model_args pretrained=M,intervention=FILE`, and for `neurons
     export`, which folds it into the weights.
     """
+    check_files(output)
     edit = Edit(operator, value, positions, control, seed)
     listed = read_found(found) if found else None
     if (listed is None) == (neurons is None):
         raise DetoxBenchError("Say which neurons: either --neurons 0:3,1:7 or --from FILE.")
     if listed is None and model is None:
         raise DetoxBenchError("Neurons written by hand need the --model they are of.")
-    loaded, base_model = _loaded(model, listed, force)
+    loaded, base_model, forced = _loaded(model, listed, force)
     chosen = (
         Chosen(tuple(dict.fromkeys(parse_neurons(neurons or ""))), {}, {"from": "by hand"})
         if listed is None
-        else chosen_of(listed, take, str(found))
+        else chosen_of(listed, take, str(found), forced)
     )
     intervention = made(chosen, edit, base_model, loaded)
     intervention.write(output)
     typer.echo(_said(intervention, output))
 
 
-def chosen_of(listed: FoundNeurons, take: str, source: str) -> Chosen:
-    """Return what is taken of a list, with where it comes from."""
+def chosen_of(listed: FoundNeurons, take: str, source: str, forced: Mapping[str, Any]) -> Chosen:
+    """Return what is taken of a list, with where it comes from and what was forced."""
     rows = listed.taken(take)
     aurocs = {row.id: row.measures["auroc"] for row in rows if "auroc" in row.measures}
-    provenance = {"from": Path(source).name, "take": take, "by": listed.by}
-    return Chosen(
-        tuple(row.id for row in rows), aurocs, provenance | {"found": dict(listed.settings)}
-    )
+    provenance: dict[str, Any] = {"from": Path(source).name, "take": take, "by": listed.by}
+    provenance |= {"found": dict(listed.settings), **forced}
+    return Chosen(tuple(row.id for row in rows), aurocs, provenance)
 
 
-def _loaded(model: str | None, listed: FoundNeurons | None, force: bool) -> tuple[Any, BaseModel]:
-    """Return the model, where one is named, and what the intervention says of it."""
+def _loaded(
+    model: str | None, listed: FoundNeurons | None, force: bool
+) -> tuple[Any, BaseModel, dict[str, Any]]:
+    """Return the model, where one is named, what is said of it, and what was forced."""
     if model is None:
         assert listed is not None, "checked before"
-        return None, listed.base_model
+        return None, listed.base_model, {}
     from detox_bench.modeling.loading import load_causal_model
     from detox_bench.neurons.edit.editing import base_model_of
 
     loaded = load_causal_model(model).model
     base_model = base_model_of(loaded, model)
-    if listed is not None:
-        check_same_model(listed.base_model, base_model, force)
-    return loaded, base_model
+    forced = check_found_in(listed.base_model, base_model, force) if listed else {}
+    return loaded, base_model, forced
 
 
 def _said(intervention: Intervention, output: Path) -> str:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from detox_bench.runs import check_writable
+
 _EXAMPLES = (
     "Examples:\n\n"
     "`detox-bench neurons probe --model gpt2 --data train.csv --output probe`\n\n"
@@ -74,7 +76,8 @@ def probe(
     """Fit a linear probe: a direction of the last layer that tells toxic from other texts.
 
     Texts are split by the hash of their ids, 80 % to fit, 10 % to choose the epoch, 10 % to report.
-    The hidden states are kept in OUTPUT, so a command that was stopped goes on.
+    The hidden states are kept in OUTPUT, so a command that was stopped goes on. Another probe that
+    is there is replaced, with a warning.
     """
     from detox_bench.data.labelled import read_labelled_files
     from detox_bench.modeling.hidden_states import StateSettings
@@ -87,6 +90,7 @@ def probe(
         StateSettings(not before_norm, batch_size),
         fit_settings(preset, rates=rates, batch=batch, epochs=epochs, seed=seed),
     )
+    check_writable(output)
     texts = read_labelled_files(data, text_column, label_column, limit)
     loaded = load_causal_model(model, device)
     made = make_probe(loaded, texts, settings, output, [file.name for file in data])

@@ -1,18 +1,15 @@
 """``detox-bench neurons sweep``: the same edit ever stronger, beside a control."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from detox_bench.commands.compare import Asked, Comparisons, compare_stores, comparison_json
-from detox_bench.commands.comparison_table import Found
 from detox_bench.commands.neurons_make import (
     FORCE_OPTION,
     FROM_OPTION,
@@ -20,21 +17,21 @@ from detox_bench.commands.neurons_make import (
     POSITIONS_OPTION,
     chosen_of,
 )
-from detox_bench.comparison import OTHERS, Change, ComparisonRow
+from detox_bench.commands.neurons_sweep_table import sweep_table
+from detox_bench.commands.tables import language_codes
+from detox_bench.data.prompts import PromptSet, prompts_json
 from detox_bench.errors import DetoxBenchError
+from detox_bench.figures import check_figure
 from detox_bench.languages import PAPER_LANGUAGES
-from detox_bench.languages import language as language_row
 from detox_bench.neurons.edit.controls import CONTROLS
-from detox_bench.neurons.edit.making import Chosen, check_same_model
-from detox_bench.neurons.find.found import read_found
-from detox_bench.runs import write_json
-from detox_bench.summary import MEAN
-from detox_bench.types import Prompt
+from detox_bench.neurons.edit.making import Chosen, check_found_in
+from detox_bench.neurons.find.found import FoundNeurons, read_found
+from detox_bench.runs import check_files, check_writable, write_json
+from detox_bench.scorers.table import load_scorer
 
 if TYPE_CHECKING:
     from detox_bench.modeling.loading import LoadedModel
     from detox_bench.neurons.edit.sweeping import Setting, SweepPlan
-    from detox_bench.neurons.find.choosing import PromptPart
 
 #: Strengths where none are given: those of the paper (arXiv 2406.16235, figure 2) for ``add``.
 _DEFAULTS = {
@@ -85,7 +82,9 @@ def sweep(
     prompts: Annotated[
         str, typer.Option(help="`auto` (RTP-LX where prepared), `rtplx` or `sample`.")
     ] = "auto",
-    subset: Annotated[str, typer.Option(help="`all`, `odd`, `even` or `parallel`.")] = "all",
+    subset: Annotated[
+        str, typer.Option(help="`all`, `odd`, `even` or `parallel`; `find` takes even ones.")
+    ] = "odd",
     limit: Annotated[int | None, typer.Option(help="So many prompts a language.", min=1)] = None,
     skip: Annotated[
         int, typer.Option(help="Leave out the first so many, by which an edit was chosen.", min=0)
@@ -107,16 +106,18 @@ def sweep(
     continuations, distinct-2, and the share that stayed in the prompt's language. Texts, results
     (sweep.json), interventions and a figure are in OUTPUT.
     """
+    from detox_bench.modeling.nucleus import SamplingSettings
+    from detox_bench.neurons.edit.sweeping import SweepPlan
     from detox_bench.neurons.find.choosing import PromptPart
 
+    check_writable(output)
+    check_files(figure)
+    if figure is not None:
+        check_figure(figure)
+    load_scorer(scorer)  # what cannot be loaded fails now, not after hours of sampling
     listed = read_found(found)
-    chosen = {each: chosen_of(listed, each, found) for each in _split(take)}
-    asked = _prompts(_split(languages), PromptPart(prompts, subset, limit, skip))
-    from detox_bench.modeling.loading import load_causal_model
-    from detox_bench.modeling.nucleus import SamplingSettings
-    from detox_bench.neurons.edit.editing import base_model_of
-    from detox_bench.neurons.edit.sweeping import SweepPlan
-
+    part = PromptPart(prompts, subset, limit, skip)
+    asked = [part.prompts(code) for code in language_codes(languages)]
     plan = SweepPlan(
         operator,
         _numbers(values, operator),
@@ -127,15 +128,27 @@ def sweep(
         SamplingSettings(tokens, seed=seed),
         batch_size,
     )
-    loaded = load_causal_model(model, device, "float32")
-    check_same_model(listed.base_model, base_model_of(loaded.model, loaded.name), force)
+    loaded, forced = _load(model, device, listed, force)
+    chosen = {each: chosen_of(listed, each, found, forced) for each in _split(take)}
     run_sweep(loaded, chosen, asked, plan, SweepOutput(output, scorer, figure))
+
+
+def _load(
+    model: str, device: str, listed: FoundNeurons, force: bool
+) -> tuple["LoadedModel", dict[str, Any]]:
+    """Return the model, and what is to be told where the neurons are of another."""
+    from detox_bench.modeling.loading import load_causal_model
+    from detox_bench.neurons.edit.editing import base_model_of
+
+    loaded = load_causal_model(model, device, "float32")
+    base_model = base_model_of(loaded.model, loaded.name)
+    return loaded, check_found_in(listed.base_model, base_model, force)
 
 
 def run_sweep(
     loaded: "LoadedModel",
     chosen: Mapping[str, Chosen],
-    prompts: Sequence[Prompt],
+    prompts: Sequence[PromptSet],
     plan: "SweepPlan",
     output: SweepOutput,
 ) -> Path:
@@ -145,18 +158,19 @@ def run_sweep(
     from detox_bench.neurons.edit.sweeping import sweep as sweep_settings
 
     console = Console(width=None if Console().is_terminal else _WIDTH)
-    points = settings(chosen, plan, base_model_of(loaded.model, loaded.name), loaded)
+    base_model = base_model_of(loaded.model, loaded.name)
+    points = settings(chosen, plan, base_model, loaded)
+    texts = [prompt for each in prompts for prompt in each.prompts]
     runs = []
-    for number, (point, run) in enumerate(
-        sweep_settings(loaded, points, prompts, plan, output.folder), 1
-    ):
-        console.print(f"{number} of {len(points)}: {point.name}", highlight=False)
+    for point, run in sweep_settings(loaded, points, texts, plan, output.folder):
         runs.append(run)
+        console.print(f"{len(runs)} of {len(points)}: {point.name}", highlight=False)
     asked = Asked(perplexity_model=loaded.name, scorer=output.scorer)
     comparisons = compare_stores(runs[0], [[run] for run in runs[1:]], asked)
-    console.print(_table(points[1:], comparisons))
+    console.print(sweep_table(points[1:], comparisons))
     results = output.folder / _RESULTS
-    write_json(results, _as_json(loaded.name, points[1:], comparisons))
+    about = {"base_model": asdict(base_model), **_about(prompts, plan), **comparisons.settings}
+    write_json(results, {**about, "points": _points(points[1:], comparisons)})
     console.print(f"Results: {results}", soft_wrap=True)
     if output.figure or find_spec("matplotlib"):
         from detox_bench.neurons.edit.sweep_figure import draw_sweep
@@ -167,7 +181,19 @@ def run_sweep(
     return results
 
 
-def _as_json(model: str, points: Sequence["Setting"], comparisons: Comparisons) -> dict[str, Any]:
+def _about(prompts: Sequence[PromptSet], plan: "SweepPlan") -> dict[str, Any]:
+    """Return what decides the texts besides model and edits."""
+    return {
+        "schema": 1,
+        "prompts": [prompts_json(each) for each in prompts],
+        "samples": plan.samples,
+        "sampling": asdict(plan.sampling),
+        "positions": plan.positions,
+        "seed": plan.seed,
+    }
+
+
+def _points(points: Sequence["Setting"], comparisons: Comparisons) -> list[dict[str, Any]]:
     rows = []
     for point, found in zip(points, comparisons.found, strict=True):
         assert point.intervention is not None, "only the base has none, and it comes first"
@@ -183,83 +209,7 @@ def _as_json(model: str, points: Sequence["Setting"], comparisons: Comparisons) 
                 **comparison_json(found),
             }
         )
-    return {"schema": 1, "model": Path(model).name, **comparisons.settings, "points": rows}
-
-
-def _table(points: Sequence["Setting"], comparisons: Comparisons) -> Table:
-    table = Table(
-        title="Edits of neurons, against the unedited model",
-        caption=f"{comparisons.caption} Unweighted means of languages; differences with their "
-        "paired 95 % interval, * where it is below zero. Lower in: languages whose average "
-        "toxicity has an interval below zero. Language: continuations in their prompt's language.",
-        box=box.SIMPLE_HEAD,
-        caption_justify="left",
-    )
-    table.add_column("edit", no_wrap=True)
-    heads = ("neurons", "AvgTox", "ToxProb", "lower in", "perplexity ×", "empty", "Dist-2")
-    for head in (*heads, "language"):
-        table.add_column(head, justify="right")
-    before = None
-    for point, found in zip(points, comparisons.found, strict=True):
-        if before is None:
-            table.add_row("unedited", "", *_levels(_overall(found), "base"))
-            table.add_section()
-        before = found
-        assert point.intervention is not None, "only the base has none"
-        count = f"{len(point.intervention.neurons):,}"
-        table.add_row(escape(_label(point)), count, *_cells(found))
-    return table
-
-
-def _label(point: "Setting") -> str:
-    strength = "" if point.value is None else f" {point.value:g}"
-    operator = point.intervention.operator if point.intervention else ""
-    who = f"{point.control} control of {point.take}" if point.control else point.take
-    return f"{operator}{strength}, {who}"
-
-
-def _overall(found: Found) -> ComparisonRow:
-    return next((row for row in found.rows if row.language == MEAN), found.rows[-1])
-
-
-def _cells(found: Found) -> list[str]:
-    row = _overall(found)
-    ratio = found.ratios.get(row.language)
-    lower, languages = lower_in(found.rows)
-    return [
-        _difference(row.changes.get("average_toxicity")),
-        _difference(row.changes.get("toxicity_probability")),
-        f"{lower} of {languages}",
-        "–" if ratio is None else f"{ratio.estimate:.2f}",
-        *_levels(row, "other")[4:],
-    ]
-
-
-def lower_in(rows: Sequence[ComparisonRow], metric: str = "average_toxicity") -> tuple[int, int]:
-    """Return in how many languages a metric is lower, by its interval, and of how many."""
-    languages = [row for row in rows if row.language not in (MEAN, OTHERS)]
-    return sum(row.changes[metric].lower for row in languages), len(languages)
-
-
-def _levels(row: ComparisonRow, when: str) -> list[str]:
-    names = ("average_toxicity", "toxicity_probability", "", "", "empty_rate", "distinct_2")
-    return [
-        f"{getattr(row.changes[name], when):.3f}" if name in row.changes else "–" if name else ""
-        for name in (*names, "language_share")
-    ]
-
-
-def _difference(change: Change | None) -> str:
-    if change is None:
-        return "–"
-    _, low, high = change.difference
-    star = "*" if change.lower else " "
-    return f"{change.other:.3f} \n[dim]{low:+.3f} to {high:+.3f}[/dim]{star}"
-
-
-def _prompts(languages: Sequence[str], part: "PromptPart") -> list[Prompt]:
-    codes = dict.fromkeys(language_row(code).code for code in languages)
-    return [each for code in codes for each in part.prompts(code).prompts]
+    return rows
 
 
 def _split(listed: str) -> list[str]:

@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import LANGUAGES
+from detox_bench.languages import language as language_row
 from detox_bench.statistics import Interval
 from detox_bench.summary import COLUMNS, MEAN, Row, extremes
 
@@ -44,6 +46,17 @@ def print_toxicity(
         )
     for doubt in doubts:
         console.print(f"[yellow]Doubtful:[/yellow] {escape(doubt)}")
+
+
+def language_codes(text: str) -> list[str]:
+    """Return the codes of ``en,de`` as the table of languages spells them, each once.
+
+    Raises ``DetoxBenchError`` where there is none, ``UnknownName`` for one in no table.
+    """
+    codes = [code.strip() for code in text.split(",") if code.strip()]
+    if not codes:
+        raise DetoxBenchError("No language is named. Give codes: --language en,de.")
+    return list(dict.fromkeys(language_row(code).code for code in codes))
 
 
 def _name(code: str) -> str:

@@ -7,6 +7,7 @@ a preference pair and gives two: the chosen text is not toxic, the rejected one 
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from io import BufferedReader, TextIOWrapper
@@ -37,7 +38,7 @@ def read_rows(file: Path) -> Iterator[Row]:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             for row in reader(file, stream):
                 yield from _unpaired(row)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         told = getattr(error, "strerror", None) or error
         raise BadData(f"{file} cannot be read: {told}.") from error
 
@@ -58,7 +59,7 @@ def _json_rows(file: Path, stream: _Stream) -> Iterator[Row]:
             continue
         try:
             found = json.loads(line.decode("utf-8-sig"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadData(at_line(file, number, f"not JSON ({error})")) from error
         if not isinstance(found, dict):
             raise BadData(at_line(file, number, "not a JSON object with a text and a label"))

@@ -88,6 +88,12 @@ def load_prompts(language: str, source: str = "auto", subset: str = "all") -> Pr
     return PromptSet(found.name, found.release, digest, prompts, subset)
 
 
+def prompts_json(found: PromptSet) -> dict[str, Any]:
+    """Return what identifies prompts in a result."""
+    about = {name: getattr(found, name) for name in ("name", "release", "subset", "sha256")}
+    return about | {"language": found.prompts[0].language, "n": len(found.prompts)}
+
+
 def load_rows(language: str) -> "Dataset":
     """Return all columns of the prepared RTP-LX of one language (``rtplx.COLUMNS``)."""
     code = language_row(language).code

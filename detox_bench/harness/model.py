@@ -21,10 +21,17 @@ from lm_eval.models.utils import postprocess_generated_text
 from tqdm import tqdm
 
 from detox_bench.errors import DetoxBenchError
-from detox_bench.harness.requests import Wanted, by_arguments, sampled, settings_of, wanted
+from detox_bench.harness.requests import (
+    Wanted,
+    by_arguments,
+    by_prompt,
+    sampled,
+    settings_of,
+    wanted,
+)
+from detox_bench.harness.scoring import numbers, score_requests
 from detox_bench.modeling.fingerprint import configuration, tokenizer_content, weights_sha256
 from detox_bench.modeling.forward import CausalModel
-from detox_bench.modeling.likelihood import Continuation, score_tokens
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import SampledTokens, Sampler, SampleRequest
 from detox_bench.neurons.edit.applied import Applied
@@ -36,7 +43,6 @@ logger = logging.getLogger(__name__)
 ENGINE = "detox-bench-1"
 #: What ``batch_size=auto`` begins with; halved whenever the device runs out of memory.
 _AUTO_BATCH = {"cpu": 256, "cuda": 2048}
-_SCORED_AT_ONCE = 1024  # log-likelihood requests
 
 
 @register_model("detox-hf")
@@ -72,7 +78,7 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
         self.run_folder = Path(run_folder) if run_folder else None
         self._take_a_share()
         self.intervention = (
-            Applied.to(self.model, str(pretrained), Path(intervention), force_intervention)
+            Applied.to(self.model, _name(pretrained), Path(intervention), force_intervention)
             if intervention
             else None
         )
@@ -108,19 +114,14 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
     ) -> list[tuple[float, bool]]:
         """Return lm-eval's answers, by our own pass where an edit spares the context."""
         if self.intervention is None or self.intervention.everywhere:
-            return list(super()._loglikelihood_tokens(requests, disable_tqdm, override_bs))
-        answers = []
-        hidden = disable_tqdm or self.rank != 0
-        with tqdm(total=len(requests), desc="Log-likelihoods", disable=hidden) as bar:
-            for start in range(0, len(requests), _SCORED_AT_ONCE):
-                part = requests[start : start + _SCORED_AT_ONCE]
-                asked = [Continuation(tuple(before), tuple(after)) for _, before, after in part]
-                for (key, *_), found in zip(part, score_tokens(self.model, asked), strict=True):
-                    answer = float(found.log_probabilities.sum()), bool(found.likeliest.all())
-                    answers.append(answer)
-                    if key is not None:  # lm-eval keeps rolling ones by itself
-                        self.cache_hook.add_partial("loglikelihood", key, answer)
-                bar.update(len(part))
+            found = list(super()._loglikelihood_tokens(requests, disable_tqdm, override_bs))
+            return found if self.intervention is None else numbers(found)
+        answers = score_requests(
+            self.model, requests, self.max_length, self._precision, disable_tqdm or self.rank != 0
+        )
+        for (key, *_), answer in zip(requests, answers, strict=True):
+            if key is not None:  # lm-eval keeps rolling ones by itself
+                self.cache_hook.add_partial("loglikelihood", key, answer)
         return answers
 
     def _take_a_share(self) -> None:
@@ -195,7 +196,7 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
                 f"{settings.new_tokens} new tokens do not fit a window of {self.max_length}. "
                 "Ask for fewer: --gen_kwargs max_gen_toks=N."
             )
-        for first, samples in _by_prompt(left):
+        for first, samples in by_prompt(left):
             tokens = self.tok_encode(first.context, left_truncate_len=room)
             tokens = tokens or [self.prefix_token_id]
             yield SampleRequest(first.key.prompt_id, tuple(tokens), samples, first.key)
@@ -245,10 +246,6 @@ def _whole_number(name: str, value: Any) -> int:
         raise DetoxBenchError(f"{name}={value!r} is no whole number.") from error
 
 
-def _by_prompt(left: Iterable[Wanted]) -> Iterator[tuple[Wanted, tuple[int, ...]]]:
-    """Yield a continuation of each prompt, and the numbers of all that are wanted of it."""
-    prompts: dict[tuple[str, str], list[Wanted]] = {}
-    for each in left:
-        prompts.setdefault((each.key.prompt_id, each.key.prompt_hash), []).append(each)
-    for group in prompts.values():
-        yield group[0], tuple(each.key.sample for each in group)
+def _name(pretrained: Any) -> str:
+    """Return what a model is called that was named, or handed over loaded."""
+    return pretrained if isinstance(pretrained, str) else str(pretrained.config._name_or_path)

@@ -1,11 +1,11 @@
 """What ``detox-bench eval`` refuses before anything is loaded, and checks when all is done."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.neurons.edit.interventions import read_intervention
+from detox_bench.runs import check_writable
 
 _FROM_FOLDERS = ("hf", "hf-auto", "huggingface", "detox-hf")
 
@@ -50,19 +50,6 @@ def folder_of(output: str | Path) -> Path:
     """Return the folder lm-eval writes to: a path that ends in ``.json`` names a file in it."""
     path = Path(output)
     return path.parent if path.suffix == ".json" else path
-
-
-def check_writable(folder: Path) -> None:
-    """Raise ``DetoxBenchError`` if nothing can be written below ``folder``."""
-    probe = folder / f".detox-bench-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(bytes(4096))
-        probe.unlink()
-    except OSError as error:
-        raise DetoxBenchError(
-            f"Cannot write to {folder}: {error.strerror or error}. Name another --output_path."
-        ) from error
 
 
 def _check_intervention(model: str, file: Path) -> None:

@@ -1,7 +1,7 @@
 """What an lm-eval request asks of the sampling engine."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,15 @@ def by_arguments(requests: Iterable[Instance]) -> list[tuple[dict[str, Any], lis
         kwargs = request.args[1]
         groups.setdefault(digest(kwargs), (kwargs, []))[1].append(place)
     return list(groups.values())
+
+
+def by_prompt(left: Iterable[Wanted]) -> Iterator[tuple[Wanted, tuple[int, ...]]]:
+    """Yield a continuation of each prompt, and the numbers of all that are wanted of it."""
+    prompts: dict[tuple[str, str], list[Wanted]] = {}
+    for each in left:
+        prompts.setdefault((each.key.prompt_id, each.key.prompt_hash), []).append(each)
+    for group in prompts.values():
+        yield group[0], tuple(each.key.sample for each in group)
 
 
 def _wanted(request: Instance, sample: int) -> Wanted:

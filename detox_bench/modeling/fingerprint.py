@@ -27,13 +27,15 @@ def weights_sha256(model: Any) -> str:
 
 
 def weights_fingerprint(model: Any) -> str:
-    """Return 16 hex digits for the parameters, the same in whatever type a model was loaded.
+    """Return 16 hex digits for the parameters, the same for float32 and bfloat16 copies of one.
 
-    It is over the parameters rounded to bfloat16, which float32 and bfloat16 copies of one
-    checkpoint share. A quantised model has a fingerprint of its own.
+    It is over the parameters rounded to bfloat16. A quantised model has a fingerprint of its own,
+    and so has one that is stored in float32 and loaded in float16. Adapters are part of it, by the
+    names they have in the model itself, however they were put there.
     """
     digest = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
+    inner = getattr(model, "get_base_model", lambda: model)()
+    for name, parameter in sorted(inner.named_parameters()):
         digest.update(f"{name} {tuple(parameter.shape)}\n".encode())
         tensor = parameter.detach()
         for chunk in _bytes(tensor, torch.bfloat16 if tensor.is_floating_point() else None):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from detox_bench.errors import DetoxBenchError
+from detox_bench.modeling.finite import check_finite
 from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.loading import LoadedModel
 from detox_bench.modeling.tokens import prompt_tokens
@@ -52,6 +53,8 @@ def greedy(
         seen: Told of every pass.
         batch_size: Prompts decoded at once. In float32 it changes no token, unless two logits
             differ by less than rounding does.
+
+    Raises ``DetoxBenchError`` where the highest logit of a row is not finite.
     """
     order = sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))
     stops = frozenset(stop_tokens)
@@ -101,7 +104,9 @@ def _decode(
     made = []
     while True:
         tell(running)
-        made.append(logits.argmax(-1))
+        highest, tokens = logits.max(-1)
+        check_finite(highest[running], "logits")
+        made.append(tokens)
         running = running & ~torch.isin(made[-1], stops)
         if len(made) == new_tokens or not running.any():
             return torch.stack(made, -1).tolist()

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.architectures import blocks, causal_model, final_norm
+from detox_bench.modeling.finite import check_finite
 from detox_bench.modeling.forward import CausalModel
+from detox_bench.modeling.positions import continuation_begins
 from detox_bench.modeling.tokens import window_of
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,9 @@ def state_batches(
     adds by itself among them, as in the paper's code (arXiv 2406.16235). It is taken in float32,
     where the model is. Texts are cut on the right to the model's window, and those without a token
     have no state; the log tells both.
+
+    To an edit of generated positions a text is a prompt: its last token is where the first new one
+    would be made.
 
     Args:
         model: A causal language model, with adapters or without, edited or not.
@@ -126,7 +130,8 @@ class _Runner:
         seen[:, 0] = True
         options = {"attention_mask": seen.long(), "use_cache": False}
         options = {name: value for name, value in options.items() if name in self.accepted}
-        self.trunk(input_ids=ids, **options)
+        with continuation_begins([max(len(each) - 1, 0) for each in sequences]):
+            self.trunk(input_ids=ids, **options)
         return _means(self.shown, real)
 
 
@@ -136,11 +141,7 @@ def _means(shown: Tensor | None, real: Tensor) -> States:
     real = real.to(states.device)
     counts = real.sum(-1, keepdim=True)
     means = states.masked_fill(~real[..., None], 0).sum(1) / counts
-    if not means[counts[:, 0] > 0].isfinite().all():
-        raise DetoxBenchError(
-            "The model's hidden states are not finite numbers, as happens when float16 overflows. "
-            "Load it with dtype=bfloat16 or dtype=float32."
-        )
+    check_finite(means[counts[:, 0] > 0], "hidden states")
     found: States = means.cpu().numpy()
     return found
 

@@ -53,24 +53,6 @@ class ScoredTokens(NamedTuple):
     likeliest: NDArray[np.bool_]
 
 
-def split_texts(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> list[Continuation]:
-    """Return the tokens of each pair of prompt and continuation.
-
-    The two are tokenised as one text and split by the tokens' offsets; a token that holds
-    characters of both is of the continuation. Special tokens before the text are those that the
-    tokenizer adds by itself; those it adds behind the text are left out. A prompt without tokens
-    becomes the tokenizer's begin- or end-of-text token, where it has one. A tokenizer that gives no
-    offsets is asked for the prompt's own tokens: as many as begin the joint text are the prompt.
-    """
-    if not texts:
-        return []
-    split = _by_offsets if getattr(tokenizer, "is_fast", False) else _by_prefix
-    starts = (tokenizer.bos_token_id, tokenizer.eos_token_id)
-    before = tuple(token for token in starts if token is not None)[:1]
-    found = split(tokenizer, texts)
-    return [each if each.prompt else Continuation(before, each.tokens) for each in found]
-
-
 def log_probabilities(
     model: Any, continuations: Iterable[Continuation], batch_tokens: int = BATCH_TOKENS
 ) -> list[LogProbabilities]:
@@ -79,19 +61,23 @@ def log_probabilities(
 
 
 def score_tokens(
-    model: Any, continuations: Iterable[Continuation], batch_tokens: int = BATCH_TOKENS
+    model: Any,
+    continuations: Iterable[Continuation],
+    batch_tokens: int = BATCH_TOKENS,
+    window: int | None = None,
 ) -> list[ScoredTokens]:
     """Return what the model says of each token, given all tokens before it.
 
     Entry i is of continuation i, in the order given; one token shorter where the prompt is empty,
     since a first token has no probability. Prompts are cut on the left to the model's
-    window, which the log tells. ``model`` is any causal language model, with adapters or without;
-    each of its modules is left in its mode. It runs without gradients but not in ``inference_mode``
-    so that it may be in training: what it keeps for later is an ordinary tensor.
+    window (or ``window``), which the log tells. ``model`` is any causal language model, with
+    adapters or without; each of its modules is left in its mode. It runs without gradients but not
+    in ``inference_mode`` so that it may be in training: what it keeps for later is an ordinary
+    tensor.
 
     Raises ``DetoxBenchError`` for a continuation longer than the window, and for logits of NaN.
     """
-    window = window_of(model)
+    window = window or window_of(model)
     given = list(continuations)
     fitted = [fit(each, window) for each in given]
     cut = sum(len(a.prompt) > len(b.prompt) for a, b in zip(given, fitted, strict=True))
@@ -125,31 +111,6 @@ def fit(continuation: Continuation, window: int | None) -> Continuation:
             "prompt. Cut the text, or name a model with a longer window."
         )
     return Continuation(prompt[-max(room, 1) :], tokens)
-
-
-def _by_offsets(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> Iterator[Continuation]:
-    encoded = tokenizer(
-        [prompt + continuation for prompt, continuation in texts],
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
-    columns = (encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"])
-    for (prompt, _), ids, offsets, special in zip(texts, *columns, strict=True):
-        end = next((n for n in range(len(ids), 0, -1) if not special[n - 1]), 0)
-        start = next((n for n in range(end) if offsets[n][1] > len(prompt)), end)
-        yield Continuation(tuple(ids[:start]), tuple(ids[start:end]))
-
-
-def _by_prefix(tokenizer: Any, texts: Sequence[tuple[str, str]]) -> Iterator[Continuation]:
-    special = set(tokenizer.all_special_ids)
-    for prompt, continuation in texts:
-        alone = tokenizer(prompt, verbose=False)["input_ids"]
-        ids = tokenizer(prompt + continuation, verbose=False)["input_ids"]
-        end = next((n for n in range(len(ids), 0, -1) if ids[n - 1] not in special), 0)
-        apart = (n for n, (a, b) in enumerate(zip(alone, ids[:end], strict=False)) if a != b)
-        start = next(apart, min(len(alone), end))
-        yield Continuation(tuple(ids[:start]), tuple(ids[start:end]))
 
 
 @contextmanager

@@ -3,12 +3,20 @@
 from typing import Any, NamedTuple
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.tokens import stop_tokens_of, window_of
 
+_LONGEST_REASON = 300  # characters
 _LONGEST_WINDOW = 10**6  # tokenizers without a limit say 10**30
+#: What transformers and torch raise for a damaged or foreign file, a missing package or device.
+_FAILURES = (
+    *(OSError, ValueError, RuntimeError, ImportError, AssertionError),
+    *(TypeError, KeyError, AttributeError, SafetensorError, StrictDataclassError),
+)
 
 
 class LoadedModel(NamedTuple):
@@ -33,8 +41,8 @@ class LoadedModel(NamedTuple):
 def load_tokenizer(name: str) -> Any:
     """Return the tokenizer in a folder or of the Hub. Raises ``DetoxBenchError``."""
     try:
-        return AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except _FAILURES as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DetoxBenchError(
             f"No tokenizer could be loaded from {name!r}: {first} Give a folder or a Hub name."
@@ -55,12 +63,13 @@ def load_causal_model(
     try:
         where = torch.device(automatic if device in (None, "auto") else str(device))
         kind = dtype or (torch.float32 if where.type == "cpu" else "auto")
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=kind).to(where).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        first = (str(error).splitlines() or [""])[0]
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=kind, trust_remote_code=False)
+        model = model.to(where).eval()
+    except _FAILURES as error:
+        told = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise DetoxBenchError(
-            f"{name} cannot be loaded as a causal language model with its tokenizer: {first} "
+            f"{name} cannot be loaded as a causal language model with its tokenizer: {told} "
             "Give a model's folder or its name on the Hub."
         ) from error
     return LoadedModel(name, model, tokenizer)

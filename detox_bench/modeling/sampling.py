@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.cache import share, shareable
 from detox_bench.modeling.forward import CausalModel, Step
 from detox_bench.modeling.nucleus import TRIES, Draw, SamplingSettings, draw
@@ -93,6 +94,12 @@ class Sampler:
             )
             with torch.inference_mode():
                 prefix, mask = self.model.prefill([request.tokens for request in group])
+            if prefix.logits.isnan().any():
+                raise DetoxBenchError(
+                    "The model's logits are not numbers (NaN), as happens when float16 overflows "
+                    "or an edit is too large. Load it with dtype=float32, or edit with smaller "
+                    "values."
+                )
             while batch := list(islice(rows, self.batch_size)):
                 with torch.inference_mode():
                     drawn = self._decode(batch, self._start(batch, prefix, mask))

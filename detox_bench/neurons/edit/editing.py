@@ -22,7 +22,7 @@ from detox_bench.modeling.architectures import (
 )
 from detox_bench.modeling.fingerprint import weights_fingerprint
 from detox_bench.modeling.positions import begins
-from detox_bench.neurons.edit.interventions import BaseModel, Intervention
+from detox_bench.neurons.edit.interventions import BaseModel, Intervention, check_same_model
 from detox_bench.neurons.edit.operators import Affine
 
 #: Called with the layer, and the edited activations ``(rows, columns, edited)`` before and after.
@@ -43,21 +43,8 @@ def check_made_for(intervention: Intervention, model: BaseModel, force: bool = F
     Raises ``BadIntervention`` where it differs, unless ``force``; and always where the neurons do
     not exist in it.
     """
-    made_for = intervention.base_model
-    difference = made_for.difference(model)
-    if difference is None:
-        return None
-    fits = (made_for.layers, made_for.neurons) == (model.layers, model.neurons)
-    if not (force and fits):
-        advice = (
-            "Make one for this model, or force it: that is recorded."
-            if fits
-            else ("Make one for this model: `detox-bench neurons make`.")
-        )
-        raise BadIntervention(
-            f"The intervention was made for another model ({made_for.name}): {difference}. {advice}"
-        )
-    return difference
+    remedy = "Make one for this model: `detox-bench neurons make`"
+    return check_same_model("intervention", intervention.base_model, model, remedy, force)
 
 
 @contextmanager
@@ -139,7 +126,13 @@ class _Edit:
         if place not in self.tensors:
             # What is made in inference mode could not be used outside of it.
             with torch.inference_mode(False):
-                factor, offset = torch.tensor(self.affine, dtype=torch.float64).to(*place).T
+                numbers = torch.tensor(self.affine, dtype=torch.float64).to(*place)
+                if not numbers.isfinite().all():
+                    raise BadIntervention(
+                        f"The intervention has values too large for {like.dtype}. Edit with "
+                        "smaller ones."
+                    )
+                factor, offset = numbers.T
                 self.tensors[place] = torch.tensor(self.neurons).to(like.device), factor, offset
         return self.tensors[place]
 

@@ -103,7 +103,6 @@ class Intervention:
 
     def write(self, file: Path) -> None:
         """Write the JSON file."""
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, self.as_json())
 
 
@@ -125,7 +124,7 @@ def intervention(
         raise unknown_name("positions", positions, POSITIONS)
     values: dict[NeuronId, float] = {}
     for neuron, value in edits:
-        _check_range(neuron, base_model)
+        check_range(neuron, base_model)
         _check_value(neuron, value, operator_name)
         if values.setdefault(neuron, value) != value:
             raise BadIntervention(
@@ -145,7 +144,7 @@ def read_intervention(file: Path) -> Intervention:
     """Read the JSON file of an intervention; raises ``BadIntervention`` for anything else."""
     try:
         found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadIntervention(f"{file} cannot be read as JSON: {error}.") from error
     try:
         if found["schema"] != _SCHEMA:
@@ -159,11 +158,32 @@ def read_intervention(file: Path) -> Intervention:
             found["positions"],
             found.get("provenance"),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadIntervention(
             f"{file} is not an intervention ({type(error).__name__}: {error}). "
             "`detox-bench neurons make` writes one."
         ) from error
+
+
+def check_same_model(
+    what: str, made_for: BaseModel, model: BaseModel, remedy: str, force: bool = False
+) -> str | None:
+    """Return in words how ``model`` differs from the one that ``what`` is made for, or None.
+
+    Raises ``BadIntervention`` with the ``remedy`` where it differs, unless ``force``; always where
+    the numbers of layers or neurons do.
+    """
+    difference = made_for.difference(model)
+    fits = (made_for.layers, made_for.neurons) == (model.layers, model.neurons)
+    if difference is None or (force and fits):
+        return difference
+    told = f"The {what} was made for another model ({made_for.name}): {difference}. {remedy}"
+    if not fits:
+        raise BadIntervention(f"{told}.")
+    raise BadIntervention(
+        f"{told}, or force it (--force, force_intervention=True), which is recorded. A model "
+        "stored in float32 and loaded in float16 counts as another one."
+    )
 
 
 def parse_neurons(text: str) -> list[NeuronId]:
@@ -184,7 +204,8 @@ def _edit(row: Sequence[Any]) -> tuple[NeuronId, float]:
     return NeuronId(layer, neuron), float(value)
 
 
-def _check_range(neuron: NeuronId, model: BaseModel) -> None:
+def check_range(neuron: NeuronId, model: BaseModel) -> None:
+    """Raise ``BadIntervention`` for a neuron that ``model`` does not have."""
     limits = {"layer": model.layers, "neuron": model.neurons}
     for column, limit in limits.items():
         number = getattr(neuron, column)

@@ -1,12 +1,17 @@
 """Interventions from lists of neurons: which neurons, what value for each, or a control instead."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from detox_bench.errors import BadIntervention, DetoxBenchError
+from detox_bench.errors import BadIntervention
 from detox_bench.neurons.edit.controls import control
-from detox_bench.neurons.edit.interventions import BaseModel, Intervention, intervention
+from detox_bench.neurons.edit.interventions import (
+    BaseModel,
+    Intervention,
+    check_same_model,
+    intervention,
+)
 from detox_bench.types import NeuronId
 
 
@@ -52,14 +57,14 @@ def made(
     return intervention(base_model, edit.operator, edits, edit.positions, provenance)
 
 
-def check_same_model(made_for: BaseModel, model: BaseModel, force: bool = False) -> None:
-    """Raise ``DetoxBenchError`` where neurons found in one model are to be edited in another."""
-    difference = made_for.difference(model)
-    if difference and not force:
-        raise DetoxBenchError(
-            f"The neurons were found in another model ({made_for.name}): {difference}. Find them "
-            "in this one (`detox-bench neurons find`), or --force it."
-        )
+def check_found_in(made_for: BaseModel, model: BaseModel, force: bool = False) -> dict[str, Any]:
+    """Return what an edit of ``model`` must tell of neurons that were found in another one.
+
+    Raises ``BadIntervention`` where it is another model, unless forced.
+    """
+    remedy = "Find them in this one: `detox-bench neurons find`"
+    difference = check_same_model("list of neurons", made_for, model, remedy, force)
+    return {"forced_over": difference, "found_in": asdict(made_for)} if difference else {}
 
 
 def _value(neuron: NeuronId, chosen: Chosen, edit: Edit) -> float:

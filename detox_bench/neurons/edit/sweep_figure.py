@@ -60,9 +60,8 @@ def draw_sweep(results: Path, file: Path) -> None:
             axis.set_yscale("log", base=2)
             axis.yaxis.set_major_formatter("{x:g}")
     axes[0][0].legend(fontsize=8, loc="best")
-    figure.suptitle(
-        f"{found['model']}: neurons edited, scorer {found['scorer']['id']}", fontsize=10
-    )
+    model, scorer = found["base_model"]["name"], found["scorer"]["id"]
+    figure.suptitle(f"{model}: neurons edited, scorer {scorer}", fontsize=10)
     save_figure(figure, file)
 
 

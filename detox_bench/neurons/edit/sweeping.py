@@ -1,12 +1,13 @@
 """A sweep: the same prompts continued under edits of growing strength, and under controls.
 
-Each setting is a run folder of its own below the sweep's: what is there is not made again, and a
+Each setting is a run folder of its own, ``run/<key>/<setting>`` below the sweep's, where the key
+stands for prompts and sampling: what is there is not made again, nothing else is mixed in, and a
 process that is killed loses the batch it was at.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,11 @@ from detox_bench.neurons.edit.editing import edited
 from detox_bench.neurons.edit.interventions import BaseModel, Intervention
 from detox_bench.neurons.edit.making import Chosen, Edit, made
 from detox_bench.neurons.edit.operators import Affine
+from detox_bench.runs import digest
 from detox_bench.types import Prompt
 
 BASE = "base"
+INTERVENTION = "intervention.json"
 _UNCHANGED = Affine(1.0, 0.0)
 
 
@@ -63,7 +66,7 @@ def settings(
     """
     found = [Setting(BASE)]
     for take, chosen in sets.items():
-        for value in plan.values or (None,):
+        for value in dict.fromkeys(plan.values) or (None,):
             for name in dict.fromkeys((None, plan.control)):
                 edit = Edit(plan.operator, value, plan.positions, name, plan.seed)
                 point = made(chosen, edit, base_model, loaded.model)
@@ -85,13 +88,16 @@ def sweep(
 
     Raises ``BadRunFolder`` where a folder holds the texts of another model, edit or seed.
     """
+    asked = [[each.id, each.language, each.text] for each in prompts]
+    key = digest([asdict(plan.sampling), plan.samples, asked])[:8]
     for point in points:
-        run = folder / "run" / point.name
+        run = folder / "run" / key / point.name
         edit = point.intervention
         also = {"intervention": edit.sha256} if edit else {}
         wish = Wish(plan.samples, plan.sampling, run, plan.batch_size, also)
-        if edit:
-            edit.write(folder / "interventions" / f"{point.name}.json")
+        # One that is there is of the texts that are there: the run refuses another.
+        if edit and not (run / INTERVENTION).exists():
+            edit.write(run / INTERVENTION)
         with edited(loaded.model, edit) if edit else nullcontext():
             continue_prompts(loaded, prompts, wish)
         yield point, run

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detox_bench.comparison import Change, ComparisonRow, as_json, compare
-from detox_bench.data.prompts import PromptSet
+from detox_bench.data.prompts import PromptSet, prompts_json
 from detox_bench.errors import BadIntervention
 from detox_bench.modeling.loading import LoadedModel, load_causal_model
 from detox_bench.neurons.edit.controls import control
 from detox_bench.neurons.edit.editing import base_model_of
 from detox_bench.neurons.edit.interventions import BaseModel
 from detox_bench.neurons.find.activations import Activations, mean_activations
-from detox_bench.neurons.find.choosing import NeuronChoice, choose_neurons, prompts_json
+from detox_bench.neurons.find.choosing import NeuronChoice, choose_neurons
 from detox_bench.types import NeuronId
 
 ACTIVATION = "activation"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from detox_bench.modeling.architectures import down_projections
+from detox_bench.modeling.finite import check_finite
 from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.greedy import GreedyStep, encode_prompts, greedy
 from detox_bench.modeling.loading import LoadedModel
@@ -35,7 +36,8 @@ def mean_activations(
     The pass over the prompt makes the first token and is step 1; the mean is over the steps up to
     and including the one that makes a stop token. The paper (arXiv 2406.16235, section 5.1) takes
     all 20 steps whatever they make; the number is its own. Prompts are cut on the left where they
-    leave no room for the new tokens. Raises ``DetoxBenchError`` where no prompt would fit.
+    leave no room for the new tokens. Raises ``DetoxBenchError`` where no prompt would fit, and for
+    activations or logits that are not finite.
     """
     prompts = encode_prompts(loaded, texts, new_tokens)
     model = CausalModel(loaded.model)
@@ -48,7 +50,9 @@ def mean_activations(
         def add(step: GreedyStep) -> None:
             running = step.running.cpu().numpy()
             rows = np.asarray(step.places)[running]
-            sums[rows] += read(len(step.places))[running]
+            found = read(len(step.places))[running]
+            check_finite(found, "activations")
+            sums[rows] += found
             steps[rows] += 1
 
         for batch in greedy(model, prompts, new_tokens, loaded.stop_tokens, add, batch_size):

@@ -9,8 +9,8 @@ from detox_bench.data.prompts import PromptSet, load_prompts
 from detox_bench.data.store import content_sha256
 from detox_bench.errors import BadIntervention, DetoxBenchError
 from detox_bench.neurons.edit.editing import base_model_of
-from detox_bench.neurons.edit.interventions import BaseModel, parse_neurons
-from detox_bench.neurons.edit.making import check_same_model
+from detox_bench.neurons.edit.interventions import BaseModel, check_range, parse_neurons
+from detox_bench.neurons.edit.making import check_found_in
 from detox_bench.neurons.find.found import PACKAGED, read_found
 from detox_bench.types import NeuronId
 
@@ -37,12 +37,6 @@ class PromptPart(NamedTuple):
         return replace(found, prompts=kept, sha256=content_sha256((p.id, p.text) for p in kept))
 
 
-def prompts_json(found: PromptSet) -> dict[str, Any]:
-    """Return what identifies prompts in a result."""
-    about = {name: getattr(found, name) for name in ("name", "release", "subset", "sha256")}
-    return about | {"language": found.prompts[0].language, "n": len(found.prompts)}
-
-
 class NeuronChoice(NamedTuple):
     """Neurons of one model. ``forced`` says in words what does not fit, where that was forced."""
 
@@ -65,14 +59,14 @@ def choose_neurons(
         force: Take the neurons of other weights too.
 
     Raises ``BadIntervention`` for neurons that the model does not have; as ``read_found``,
-    ``check_same_model`` and ``FoundNeurons.taken`` else.
+    ``check_found_in`` and ``FoundNeurons.taken`` else.
     """
     base = base_model_of(model, name)
     if _LIST.fullmatch(source) and not Path(source).exists():
         neurons = tuple(dict.fromkeys(parse_neurons(source)))
         return NeuronChoice(_in_range(neurons, base), base, source)
     found = read_found(source if source in PACKAGED else Path(source))
-    check_same_model(found.base_model, base, force)
+    check_found_in(found.base_model, base, force)
     forced = found.base_model.difference(base)
     neurons = tuple(each.id for each in found.taken(take))
     return NeuronChoice(_in_range(neurons, base), base, f"{Path(source).name} ({take})", forced)
@@ -82,9 +76,5 @@ def _in_range(neurons: tuple[NeuronId, ...], model: BaseModel) -> tuple[NeuronId
     if not neurons:
         raise BadIntervention("No neuron is named. Give at least one layer:neuron.")
     for each in neurons:
-        if each.layer >= model.layers or each.neuron >= model.neurons:
-            raise BadIntervention(
-                f"Neuron {each}: {model.name} has layers 0 to {model.layers - 1} of neurons 0 to "
-                f"{model.neurons - 1}."
-            )
+        check_range(each, model)
     return neurons

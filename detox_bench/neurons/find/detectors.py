@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.modeling.architectures import down_projections, neuron_shape
+from detox_bench.modeling.finite import check_finite
 from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.loading import LoadedModel
 from detox_bench.modeling.tokens import prompt_tokens
@@ -54,7 +55,8 @@ def measure_detectors(
     ``toxic`` is ``(n_texts,)``. The texts are run once; the responses, four bytes a text and
     neuron, lie in a temporary file.
 
-    Raises ``BadData`` for texts of one kind only, ``DetoxBenchError`` where the disk is too full.
+    Raises ``BadData`` for texts of one kind only, ``DetoxBenchError`` where the disk is too full or
+    activations are not finite.
     """
     kinds = np.asarray(toxic, dtype=bool)
     if kinds.all() or not kinds.any():
@@ -131,6 +133,8 @@ class _Running:
         def pool(_: nn.Module, args: tuple[Any, ...]) -> None:
             # Some models run rows and columns as one.
             activations = args[0].reshape(*self.padding.shape[:2], -1)
+            # A maximum alone would hide minus infinity; what padding makes does not count.
+            check_finite(activations.masked_fill(self.padding, 0), "activations")
             found = activations.masked_fill(self.padding, -torch.inf).amax(1)
             store[list(self.places)] = found.float().cpu().numpy()
 

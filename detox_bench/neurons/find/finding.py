@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detox_bench.data.labelled import LabelledText
-from detox_bench.data.prompts import PromptSet
+from detox_bench.data.prompts import PromptSet, prompts_json
 from detox_bench.data.store import content_sha256
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.architectures import architecture_of, neuron_shape
@@ -17,7 +17,7 @@ from detox_bench.modeling.loading import LoadedModel
 from detox_bench.neurons.edit.editing import base_model_of
 from detox_bench.neurons.edit.interventions import BaseModel
 from detox_bench.neurons.find.activations import mean_activations
-from detox_bench.neurons.find.choosing import PromptPart, prompts_json
+from detox_bench.neurons.find.choosing import PromptPart
 from detox_bench.neurons.find.detectors import LONGEST, measure_detectors
 from detox_bench.neurons.find.found import FoundNeuron, FoundNeurons
 from detox_bench.neurons.find.probe_files import Probe, check_width

@@ -90,7 +90,6 @@ class FoundNeurons:
 
     def write(self, file: Path) -> None:
         """Write the JSON file."""
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, self.as_json())
 
 
@@ -104,14 +103,16 @@ def read_found(source: str | Path) -> FoundNeurons:
         else:
             text = Path(source).read_text("utf-8")
         found = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadData(f"{source} cannot be read as JSON: {error}.") from error
     try:
         if found["schema"] != _SCHEMA:
             raise ValueError(f"schema {found['schema']!r}, and this version reads {_SCHEMA}")
+        if not isinstance(settings := found.get("settings", {}), dict):
+            raise ValueError(f"settings are {settings!r}, and no object")
         rows = tuple(_neuron(row) for row in found["neurons"])
         model = BaseModel(**found["base_model"])
-        return FoundNeurons(model, found["by"], rows, found.get("settings", {}))
+        return FoundNeurons(model, found["by"], rows, settings)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadData(
             f"{source} is no file of ranked neurons ({type(error).__name__}: {error}). "

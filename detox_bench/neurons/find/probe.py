@@ -5,6 +5,7 @@ the mean over a text's tokens. The paper splits its texts 90/10 and takes the be
 part it reports; here they are split 80/10/10, and what is reported is seen by no choice.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,11 +19,14 @@ from detox_bench.errors import BadData
 from detox_bench.modeling.hidden_states import StateSettings
 from detox_bench.modeling.loading import LoadedModel
 from detox_bench.neurons.edit.editing import base_model_of
-from detox_bench.neurons.find.probe_files import Probe, write_probe
+from detox_bench.neurons.edit.interventions import BaseModel
+from detox_bench.neurons.find.probe_files import RECORD, Probe, read_probe, write_probe
 from detox_bench.neurons.find.probe_states import StoredStates, stored_states
 from detox_bench.neurons.find.probe_training import PRESETS, Fit, FitSettings, Rows, fit
 from detox_bench.runs import digest
 from detox_bench.statistics import Interval, auroc
+
+logger = logging.getLogger(__name__)
 
 #: Where each part ends, on the scale of the hash of a text's id.
 PARTS = {"train": 0.8, "validation": 0.9, "test": 1.0}
@@ -66,13 +70,16 @@ def make_probe(
 
     The hidden states are kept in ``folder`` too: the same command takes them from there, and one
     that was interrupted goes on. ``sources`` are names for the record. The probe's ``about`` holds
-    ``settings``, ``data``, ``parts`` (``PartMetrics`` by name), ``fit`` and ``doubts``.
+    ``settings``, ``data``, ``parts`` (``PartMetrics`` by name), ``fit`` and ``doubts``. A probe of
+    another model or other texts that is there is replaced, which the log tells before the work: its
+    own command makes it again in no time, as the states it was fitted to stay.
 
     Raises:
         BadData: where the training part lacks a class, or the validation part is empty.
         BadRunFolder: where ``folder`` cannot be written, or another process writes to it.
     """
     model = base_model_of(loaded.model, loaded.name)
+    _tell_replaced(folder, model, texts)
     contents = [each.text for each in texts]
     stored = stored_states(folder, loaded, model.fingerprint, contents, settings.states)
     parts = split(texts, stored)
@@ -88,6 +95,26 @@ def make_probe(
     probe = Probe(fitted.vector, settings.states.after_norm, model, about)
     write_probe(folder, probe)
     return probe
+
+
+def _tell_replaced(folder: Path, model: BaseModel, texts: Sequence[LabelledText]) -> None:
+    """Log that a probe which is not of ``model`` and ``texts`` is going to be replaced."""
+    if not (folder / RECORD).exists():
+        return
+    try:
+        old = read_probe(folder)
+        same_model = old.base_model is not None and old.base_model.difference(model) is None
+        same_texts = old.about["data"]["sha256"] == _sha256(texts)
+    except (BadData, KeyError, TypeError):
+        same_model = same_texts = False
+    if not (same_model and same_texts):
+        logger.warning(
+            "The probe in %s is of another model or other texts. It will be replaced.", folder
+        )
+
+
+def _sha256(texts: Sequence[LabelledText]) -> str:
+    return digest([[each.id, each.text, each.toxic] for each in texts])
 
 
 def part_of(id_: str) -> str:
@@ -152,10 +179,9 @@ def _measure(rows: Rows, vector: NDArray[np.float32], part: str) -> PartMetrics:
 def _data(
     texts: Sequence[LabelledText], stored: StoredStates, sources: Sequence[str]
 ) -> dict[str, Any]:
-    content = [[each.id, each.text, each.toxic] for each in texts]
     return {
         "files": list(sources),
-        "sha256": digest(content),
+        "sha256": _sha256(texts),
         "texts": len(texts),
         "toxic": sum(each.toxic for each in texts),
         "without_tokens": len(texts) - len(stored.texts),

@@ -11,11 +11,15 @@ A bare vector is taken from any file of a kind in ``READERS``. To support anothe
 
 import hashlib
 import json
+import math
 import os
 import pickletools
 import re
-from collections.abc import Callable, Mapping
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -31,9 +35,15 @@ from detox_bench.neurons.edit.interventions import BaseModel
 from detox_bench.runs import write_json
 
 _SCHEMA = 1
-_WEIGHT, _RECORD = "probe.safetensors", "probe.json"
+_WEIGHT, RECORD = "probe.safetensors", "probe.json"
 _HEADER = ("schema", "base_model", "after_norm", "weight_sha256")
 _LARGEST = 2**26  # bytes of a vector; one of a million numbers has 2**22
+#: What the readers raise for a damaged or foreign file; a zip of another kind is a RuntimeError.
+_FAILURES: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, OverflowError),
+    *(SafetensorError, BadZipFile, zlib.error, struct.error),
+)
+_INTEGERS = ("BININT", "BININT1", "BININT2", "LONG1", "LONG4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ def write_probe(folder: Path, probe: Probe) -> None:
         raise DetoxBenchError(f"Cannot write {folder / _WEIGHT}: {error.strerror}.") from error
     model = asdict(probe.base_model) if probe.base_model else None
     header = (_SCHEMA, model, probe.after_norm, _sha256(probe.vector))
-    write_json(folder / _RECORD, dict(zip(_HEADER, header, strict=True)) | dict(probe.about))
+    write_json(folder / RECORD, dict(zip(_HEADER, header, strict=True)) | dict(probe.about))
 
 
 def read_probe(path: Path) -> Probe:
@@ -78,8 +88,8 @@ def read_probe(path: Path) -> Probe:
     (arXiv 2406.16235). Nothing is unpickled. Raises ``BadData`` for anything else.
     """
     folder = path if path.is_dir() else path.parent
-    of_probe = path.is_dir() or path.name in (_WEIGHT, _RECORD)
-    if of_probe and ((folder / _RECORD).exists() or path.is_dir()):
+    of_probe = path.is_dir() or path.name in (_WEIGHT, RECORD)
+    if of_probe and ((folder / RECORD).exists() or path.is_dir()):
         return _read_folder(folder)
     return Probe(_read_vector(path), about={"imported_from": path.name})
 
@@ -96,7 +106,7 @@ def check_width(probe: Probe, hidden: int) -> None:
 
 
 def _read_folder(folder: Path) -> Probe:
-    record = folder / _RECORD
+    record = folder / RECORD
     vector = _read_vector(folder / _WEIGHT)
     try:
         found = json.loads(record.read_text("utf-8"))
@@ -104,7 +114,7 @@ def _read_folder(folder: Path) -> Probe:
             raise ValueError(f"schema {found['schema']!r}, and this version reads {_SCHEMA}")
         model = BaseModel(**found["base_model"]) if found["base_model"] else None
         after_norm, sha256 = bool(found["after_norm"]), found["weight_sha256"]
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadData(
             f"{record} is not the record of a probe ({type(error).__name__}: {error}). "
             "`detox-bench neurons probe` writes one."
@@ -126,7 +136,7 @@ def _read_vector(path: Path) -> NDArray[np.float32]:
         raise BadData(f"{path} is not there. `detox-bench neurons probe` writes a probe.")
     try:
         found = reader(path)
-    except (OSError, ValueError, TypeError, EOFError, SafetensorError, BadZipFile) as error:
+    except _FAILURES as error:
         raise BadData(f"{path} holds no vector that can be read: {error}.") from error
     return _check(found, path)
 
@@ -174,10 +184,10 @@ def _from_json(path: Path) -> NDArray[Any]:
 
 
 def _from_torch(path: Path) -> NDArray[Any]:
-    """Return the numbers of the one storage of a file by ``torch.save``.
+    """Return the one tensor of a file by ``torch.save``, which must be the whole of its storage.
 
     Such a file is a zip of raw storages and a pickle that puts them together. The pickle's
-    operations are listed to see the type of the storage, and never run.
+    operations are listed to see the type of the storage and the shape, and never run.
     """
     with ZipFile(path) as archive:
         storages = [each for each in archive.infolist() if re.search(r"/data/\d+$", each.filename)]
@@ -186,26 +196,40 @@ def _from_torch(path: Path) -> NDArray[Any]:
         if storages[0].file_size > _LARGEST:
             raise ValueError(f"a storage of {storages[0].file_size} bytes, too long for a vector")
         prefix = storages[0].filename.rpartition("/data/")[0]
-        _check_storage(archive, prefix)
+        shape = _check_storage(archive, prefix)
         content = archive.read(storages[0])
     if len(content) % 4:
         raise ValueError(f"a storage of {len(content)} bytes, which are no float32 numbers")
-    return np.frombuffer(content, dtype="<f4")
+    numbers = np.frombuffer(content, dtype="<f4")
+    if numbers.size != math.prod(shape):
+        raise ValueError(f"a tensor of shape {shape} in a storage of {numbers.size} numbers")
+    return numbers.reshape(shape)
 
 
-def _check_storage(archive: ZipFile, prefix: str) -> None:
-    """Raise ``ValueError`` unless the storage is of float32 numbers, lowest byte first."""
+def _check_storage(archive: ZipFile, prefix: str) -> tuple[int, ...]:
+    """Return the shape; raise ``ValueError`` unless of float32 numbers, lowest byte first."""
     pickle = f"{prefix}/data.pkl"
     if pickle not in archive.namelist() or archive.getinfo(pickle).file_size > _LARGEST:
         raise ValueError("not a file of torch.save")
-    arguments = [argument for _, argument, _ in pickletools.genops(archive.read(pickle))]
-    words = " ".join(each for each in arguments if isinstance(each, str)).split()
+    steps = [(step.name, given) for step, given, _ in pickletools.genops(archive.read(pickle))]
+    words = " ".join(each for _, each in steps if isinstance(each, str)).split()
     kinds = {word for word in words if word.endswith("Storage")}
     if kinds != {"FloatStorage"}:
         raise ValueError(f"a storage of type {', '.join(sorted(kinds)) or 'unknown'}, not float32")
     order = f"{prefix}/byteorder"
     if order in archive.namelist() and archive.read(order) != b"little":
         raise ValueError("a storage whose highest byte comes first")
+    return _shape(steps)
+
+
+def _shape(steps: Iterable[tuple[str, Any]]) -> tuple[int, ...]:
+    """Return the shape: the first tuple behind the storage and the place where it begins there."""
+    behind = dropwhile(lambda step: step[0] != "BINPERSID", steps)
+    given = takewhile(lambda step: "TUPLE" not in step[0], behind)
+    numbers = [number for name, number in given if name in _INTEGERS]
+    if not numbers:
+        raise ValueError("a tensor without a shape")
+    return tuple(numbers[1:])
 
 
 READERS: dict[str, Callable[[Path], NDArray[Any]]] = {

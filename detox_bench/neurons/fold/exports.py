@@ -5,7 +5,7 @@ in it, one that writes it, and one that runs a model with it, by which every exp
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +25,10 @@ from detox_bench.neurons.fold.fold_to_peft import (
 )
 from detox_bench.neurons.fold.fold_to_vectors import (
     CONTROL_VECTOR,
+    READERS,
     STEERED,
+    applied,
     control_vector_refusal,
-    controlled,
-    steered,
     steered_refusal,
     write_control_vector,
     write_steered,
@@ -98,12 +98,6 @@ FORMATS: dict[str, Format] = {
     ),
 }
 
-#: What lies in the folder of an export that is applied to a model while it runs.
-_APPLIED: dict[str, Callable[[Any, Path], AbstractContextManager[Any]]] = {
-    STEERED: steered,
-    CONTROL_VECTOR: controlled,
-}
-
 
 def format_of(name: str) -> Format:
     """Return the row of ``name``; raises ``UnknownName`` with the nearest name."""
@@ -143,10 +137,9 @@ def running(folder: str | Path, base: str, device: str | None = None) -> Iterato
     Files that are applied to a model while it runs are applied to ``base``. Raises
     ``DetoxBenchError`` for what cannot be loaded.
     """
-    applied = next((name for name in _APPLIED if (Path(folder) / name).is_file()), None)
-    name = str(folder) if applied is None else base
-    model = load_causal_model(name, device, torch.float32).model
-    with _APPLIED[applied](model, Path(folder) / applied) if applied else nullcontext(model):
+    file = next((Path(folder) / name for name in READERS if (Path(folder) / name).is_file()), None)
+    model = load_causal_model(base if file else str(folder), device, torch.float32).model
+    with applied(model, file) if file else nullcontext(model):
         yield model
 
 
@@ -157,7 +150,7 @@ def stored_dtype(folder: str | Path) -> torch.dtype:
     are not in safetensors.
     """
     path = Path(folder)
-    if (path / _ADAPTER).is_file() or any((path / name).is_file() for name in _APPLIED):
+    if (path / _ADAPTER).is_file() or any((path / name).is_file() for name in READERS):
         return torch.float32
     if path.is_dir() and has_safetensors(path):
         return coarsest(each.dtype for each in read_checkpoint(path).tensors.values())
@@ -177,7 +170,7 @@ def coarsest(names: Any) -> torch.dtype:
 def _configured_dtype(name: str) -> torch.dtype:
     try:
         found = AutoConfig.from_pretrained(name, trust_remote_code=False).dtype
-    except (OSError, ValueError):  # whoever loads it says so
+    except Exception:  # whoever loads it says so
         return torch.float32
     return found if isinstance(found, torch.dtype) else torch.float32
 

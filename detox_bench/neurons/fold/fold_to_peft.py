@@ -15,10 +15,10 @@ from torch import Tensor
 from detox_bench.neurons.edit.interventions import Intervention
 from detox_bench.neurons.fold.folding import (
     LayerEdit,
+    edited_value_vectors,
     has_offsets,
     layer_edits,
     stored_as,
-    vectors_of,
     written,
 )
 from detox_bench.neurons.fold.model_files import ModelFiles
@@ -78,7 +78,7 @@ def _lora(files: ModelFiles, layer: int, edit: LayerEdit, rank: int) -> dict[str
     """Return A ``(rank, neurons)``, B ``(hidden, rank)`` and the bias ``(hidden,)`` of a layer."""
     weight, rows = files.weight(layer), files.architecture.rows
     scaled = edit.neurons[edit.scaled]
-    vectors = vectors_of(weight, scaled, rows) * (edit.factors[edit.scaled, None] - 1)
+    vectors = edited_value_vectors(weight, scaled, rows) * (edit.factors[edit.scaled, None] - 1)
     down = torch.zeros(rank, _n_neurons(files, layer), dtype=torch.float64)
     down[torch.arange(len(scaled)), scaled] = 1
     up = torch.zeros(vectors.shape[1], rank, dtype=torch.float64)
@@ -96,7 +96,8 @@ def _n_neurons(files: ModelFiles, layer: int) -> int:
 
 def _common(files: ModelFiles, paths: list[str]) -> dict[str, Any]:
     return {
-        "base_model_name_or_path": files.address,
+        # PEFT loads the base model from here, so that it is the path or name as it was given.
+        "base_model_name_or_path": files.name,
         "task_type": "CAUSAL_LM",
         "target_modules": paths,
         "fan_in_fan_out": files.architecture.rows,

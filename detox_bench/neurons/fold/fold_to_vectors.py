@@ -13,8 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from detox_bench.errors import BadData, missing_extra
-from detox_bench.modeling.architectures import blocks, causal_model, down_projections
+from detox_bench.errors import BadData, DetoxBenchError, missing_extra
+from detox_bench.modeling.architectures import (
+    blocks,
+    causal_model,
+    down_projections,
+    neuron_shape,
+)
 from detox_bench.neurons.edit.interventions import Intervention
 from detox_bench.neurons.fold.folding import has_factors, layer_edits, stored_as, written
 from detox_bench.neurons.fold.model_files import ModelFiles
@@ -55,12 +60,18 @@ def control_vector_refusal(files: ModelFiles, intervention: Intervention) -> str
     """Return why a vector added to a block's output cannot be the edit, or None."""
     if has_factors(intervention):
         return "a control vector only adds"
-    if files.architecture.post_norm:
+    if _normalises_after(files):
         kind = files.shape_only.model_type
         return f"{kind!r} normalises what the MLP wrote before the block returns it"
     if 0 in layer_edits(intervention):
         return "llama.cpp reads no direction for layer 0, and the edit is in it"
     return None
+
+
+def _normalises_after(files: ModelFiles) -> bool:
+    """Return whether a norm lies behind the MLP in a block; in OPT a setting decides."""
+    settings = files.skeleton.config.get_text_config()
+    return files.architecture.post_norm or not getattr(settings, "do_layer_norm_before", True)
 
 
 def write_control_vector(
@@ -91,34 +102,55 @@ def write_control_vector(
 
 
 @contextmanager
-def steered(model: Any, file: Path) -> Iterator[Any]:
-    """Run ``model`` with a steering file applied, as lm-eval's ``steered`` applies it."""
-    points = torch.load(file, weights_only=True)
-    modules = dict(causal_model(model).base_model.named_modules())
-    vectors = {
-        name: point["steering_vector"] * point["steering_coefficient"]
-        for name, point in points.items()
-    }
-    with _adding({modules[name]: vector for name, vector in vectors.items()}):
+def applied(model: Any, file: Path) -> Iterator[Any]:
+    """Run ``model`` with the vectors of a file added, as those who read such files do it.
+
+    Raises ``BadData`` where the file, called as in ``READERS``, holds none for this model.
+    """
+    width = neuron_shape(model).hidden
+    try:
+        found = READERS[file.name](model, file)
+        vectors = {module: vector.reshape(width) for module, vector in found.items()}
+    except DetoxBenchError:
+        raise
+    except Exception as error:  # readers have no one error for what is not of their kind
+        what = (str(error).splitlines() or [""])[0].split(". ")[0]
+        raise BadData(
+            f"{file} holds no vectors for this model ({type(error).__name__}: {what}). "
+            "Export it again, for this model."
+        ) from error
+    with _adding(vectors):
         yield model
 
 
-@contextmanager
-def controlled(model: Any, file: Path) -> Iterator[Any]:
-    """Run ``model`` with a control vector applied to what its blocks return."""
+def _steering(model: Any, file: Path) -> dict[nn.Module, Tensor]:
+    """Return what a file of lm-eval's ``steered`` adds to what modules return."""
+    points = torch.load(file, map_location="cpu", weights_only=True)
+    modules = dict(causal_model(model).base_model.named_modules())
+    return {
+        modules[name]: point["steering_vector"] * point["steering_coefficient"]
+        for name, point in points.items()
+    }
+
+
+def _directions(model: Any, file: Path) -> dict[nn.Module, Tensor]:
+    """Return what a control vector adds to what blocks return."""
     try:
         import gguf
     except ImportError as error:
         raise missing_extra("Reading a control vector", "gguf") from error
-    reader = gguf.GGUFReader(file)
-    found = {tensor.name: torch.from_numpy(tensor.data.copy()) for tensor in reader.tensors}
     places = blocks(model)
-    try:
-        vectors = {places[int(name.removeprefix("direction."))]: v for name, v in found.items()}
-    except (ValueError, IndexError) as error:
-        raise BadData(f"{file} has tensors that are no directions of this model.") from error
-    with _adding(vectors):
-        yield model
+    return {
+        places[int(tensor.name.removeprefix("direction."))]: torch.from_numpy(tensor.data.copy())
+        for tensor in gguf.GGUFReader(file).tensors
+    }
+
+
+#: What lies in the folder of an export that is applied to a model while it runs.
+READERS: dict[str, Callable[[Any, Path], dict[nn.Module, Tensor]]] = {
+    STEERED: _steering,
+    CONTROL_VECTOR: _directions,
+}
 
 
 def _vectors(

@@ -47,7 +47,7 @@ def has_factors(intervention: Intervention) -> bool:
     return any(bool(edit.scaled.any()) for edit in layer_edits(intervention).values())
 
 
-def vectors_of(weight: Tensor, neurons: Tensor, rows: bool) -> Tensor:
+def edited_value_vectors(weight: Tensor, neurons: Tensor, rows: bool) -> Tensor:
     """Return the value vectors ``(n_edited, hidden_size)`` of a stored weight, in float64.
 
     ``rows`` says that value vectors are its rows, as in GPT-2, not its columns.
@@ -58,7 +58,7 @@ def vectors_of(weight: Tensor, neurons: Tensor, rows: bool) -> Tensor:
 
 def written(weight: Tensor, edit: LayerEdit, rows: bool) -> Tensor:
     """Return what the offsets write, sum_i c_i v_i, ``(hidden_size,)`` in float64."""
-    return edit.offsets @ vectors_of(weight, edit.neurons, rows)
+    return edit.offsets @ edited_value_vectors(weight, edit.neurons, rows)
 
 
 def folded_weight(weight: Tensor, edit: LayerEdit, rows: bool) -> Tensor:
@@ -67,7 +67,7 @@ def folded_weight(weight: Tensor, edit: LayerEdit, rows: bool) -> Tensor:
     Raises ``BadIntervention`` where a number is too large for the type.
     """
     folded = weight.clone()
-    vectors = vectors_of(weight, edit.neurons, rows) * edit.factors[:, None]
+    vectors = edited_value_vectors(weight, edit.neurons, rows) * edit.factors[:, None]
     rounded = stored_as(vectors, weight.dtype)
     folded.index_copy_(0 if rows else 1, edit.neurons, rounded if rows else rounded.T)
     return folded
@@ -86,9 +86,11 @@ def stored_as(numbers: Tensor, dtype: torch.dtype) -> Tensor:
     found = numbers.to(dtype)
     narrower = torch.finfo(dtype).max < torch.finfo(numbers.dtype).max
     if narrower and bool((found.isinf() & ~numbers.isinf()).any()):
+        largest = float(numbers.abs().max())
+        fits = largest <= torch.finfo(torch.float32).max
         raise BadIntervention(
-            f"The edit makes weights up to {float(numbers.abs().max()):.3g}, too large for "
-            f"{dtype_name(dtype)}. Take smaller values, or store it with --dtype float32."
+            f"The edit makes weights up to {largest:.3g}, too large for {dtype_name(dtype)}. "
+            f"Take smaller values{', or store it with --dtype float32' if fits else ''}."
         )
     return found
 

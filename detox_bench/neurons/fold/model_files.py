@@ -20,6 +20,7 @@ from detox_bench.errors import BadData, BadIntervention, DetoxBenchError
 from detox_bench.modeling.architectures import (
     Architecture,
     architecture_of_config,
+    blocks,
     down_projections,
     neuron_shape,
 )
@@ -68,10 +69,10 @@ class ModelFiles:
     checkpoint: Checkpoint
 
     @property
-    def address(self) -> str:
-        """How others find it: its name on the Hub, or the whole path of its folder."""
+    def known_as(self) -> str:
+        """What exports call it: its name on the Hub, or of its folder, never the path to it."""
         folder = Path(self.name)
-        return str(folder.resolve()) if folder.is_dir() else self.name
+        return folder.resolve().name if folder.is_dir() else self.name
 
     @property
     def shape_only(self) -> BaseModel:
@@ -119,14 +120,12 @@ def model_files(name: str, scratch: Path) -> Iterator[ModelFiles]:
     ``DetoxBenchError`` for what is no model, an adapter, or quantised.
     """
     folder = model_folder(name)
-    config = _configuration(name, folder)
-    with torch.device("meta"):
-        skeleton = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    skeleton = _skeleton(name, folder)
     with TemporaryDirectory(prefix="converted-", dir=scratch) as temporary:
         weights = folder
         if not has_safetensors(folder):
             weights = _converted(folder, Path(temporary))
-        architecture = architecture_of_config(config)
+        architecture = architecture_of_config(skeleton.config)
         yield ModelFiles(name, folder, architecture, skeleton, read_checkpoint(weights))
 
 
@@ -181,8 +180,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _configuration(name: str, folder: Path) -> Any:
-    """Return the settings of a model that can be edited on disk."""
+def _skeleton(name: str, folder: Path) -> Any:
+    """Return a model that can be edited on disk, without its weights."""
     if (folder / "adapter_config.json").is_file():
         raise BadIntervention(
             f"{name} is an adapter, not a model. Merge it first (PEFT's merge_and_unload, then "
@@ -196,13 +195,24 @@ def _configuration(name: str, folder: Path) -> Any:
             f"{name} is quantised ({method}), and an edit cannot be folded into packed numbers. "
             "Take the model that it was made from, export, and quantise the export."
         )
+    return _built(folder)
+
+
+def _built(folder: Path) -> Any:
+    """Return the model that a configuration describes, on the meta device; raises ``BadData``."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise BadData(f"{folder / CONFIG} is no configuration of a model: {first}") from error
-    architecture_of_config(config)
-    return config
+        architecture_of_config(config)
+        with torch.device("meta"):
+            skeleton = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        if not blocks(skeleton):
+            raise ValueError("it has no layers")
+        return skeleton
+    except DetoxBenchError:
+        raise
+    except Exception as error:  # transformers has no one error for a setting of the wrong type
+        what = " ".join(str(error).split())
+        raise BadData(f"{folder / CONFIG} is no configuration of a model: {what}") from error
 
 
 def _converted(folder: Path, target: Path) -> Path:
