@@ -60,7 +60,8 @@ EXACT = {
 
 @pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed")
 @pytest.mark.parametrize(
-    ("to", "operator", "kind"), [(*key, kind) for key, kinds in EXACT.items() for kind in kinds]
+    ("to", "operator", "kind"),
+    [(*key, kind) for key, kinds in EXACT.items() for kind in sorted(kinds)],
 )
 def test_every_format_does_what_the_hooks_do(to, operator, kind, ask, tmp_path):
     settings = {"residual_multiplier": 0.3} if kind == "granite" else {}

@@ -38,6 +38,7 @@ def folded_model(model: Path, pairs: Path, folder: Path) -> Path:
         values=STRENGTHS,
         take=TAKE,
         prompts="sample",
+        subset="all",
         limit=_PROMPTS,
     )
     console.print("\nFolded into plain weights, which any engine runs, and proved:")
