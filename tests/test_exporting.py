@@ -317,7 +317,7 @@ def test_a_killed_export_leaves_nothing_that_looks_done_and_the_next_cleans_up(a
     saved(model, ask.base)
     made(model, ask.edit, "scale")
     settings = ExportSettings(str(ask.base), ask.edit, "hf", out, TEXTS, new_tokens=3)
-    child = multiprocessing.get_context("fork").Process(
+    child = multiprocessing.get_context("spawn").Process(
         target=_export_slowly, args=(settings, reached)
     )
     child.start()

@@ -58,6 +58,11 @@ def main(
     after = _evaluated(folded, output / "edited", "")
     _compare(base, after, "toxic neurons turned down")
     console.print(
+        "An edit of neurons lowers the average of what this model says, DPO also the worst of 25 "
+        "(EMT, ToxProb): docs/neurons.md.",
+        soft_wrap=True,
+    )
+    console.print(
         f"Results, samples, continuations and the detoxified models: {output}. The edited one is "
         f"an ordinary checkpoint: lm_eval --model hf --model_args pretrained={folded} …",
         highlight=False,

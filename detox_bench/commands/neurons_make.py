@@ -1,6 +1,7 @@
 """``detox-bench neurons make``: which neurons are edited, and how, as a file."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,9 @@ import typer
 from detox_bench.errors import DetoxBenchError
 from detox_bench.neurons.edit.controls import CONTROLS
 from detox_bench.neurons.edit.interventions import POSITIONS, BaseModel, Intervention, parse_neurons
-from detox_bench.neurons.edit.making import Chosen, Edit, check_found_in, made
+from detox_bench.neurons.edit.making import Chosen, Edit, check_found_in, check_values, made
 from detox_bench.neurons.edit.operators import OPERATORS
+from detox_bench.neurons.edit.operators import operator as operator_row
 from detox_bench.neurons.find.found import PACKAGED, FoundNeurons, read_found
 from detox_bench.runs import check_files
 
@@ -66,23 +68,29 @@ def make(
         raise DetoxBenchError("Say which neurons: either --neurons 0:3,1:7 or --from FILE.")
     if listed is None and model is None:
         raise DetoxBenchError("Neurons written by hand need the --model they are of.")
-    loaded, base_model, forced = _loaded(model, listed, force)
+    # What can be wrong without the model is said before it is loaded.
+    operator_row(operator)
     chosen = (
         Chosen(tuple(dict.fromkeys(parse_neurons(neurons or ""))), {}, {"from": "by hand"})
         if listed is None
-        else chosen_of(listed, take, str(found), forced)
+        else chosen_of(listed, take, str(found))
     )
+    check_values(chosen, edit)
+    loaded, base_model, forced = _loaded(model, listed, force)
+    chosen = replace(chosen, provenance={**chosen.provenance, **forced})
     intervention = made(chosen, edit, base_model, loaded)
     intervention.write(output)
     typer.echo(_said(intervention, output))
 
 
-def chosen_of(listed: FoundNeurons, take: str, source: str, forced: Mapping[str, Any]) -> Chosen:
+def chosen_of(
+    listed: FoundNeurons, take: str, source: str, forced: Mapping[str, Any] | None = None
+) -> Chosen:
     """Return what is taken of a list, with where it comes from and what was forced."""
     rows = listed.taken(take)
     aurocs = {row.id: row.measures["auroc"] for row in rows if "auroc" in row.measures}
     provenance: dict[str, Any] = {"from": Path(source).name, "take": take, "by": listed.by}
-    provenance |= {"found": dict(listed.settings), **forced}
+    provenance |= {"found": dict(listed.settings), **(forced or {})}
     return Chosen(tuple(row.id for row in rows), aurocs, provenance)
 
 

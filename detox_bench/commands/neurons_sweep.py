@@ -19,6 +19,7 @@ from detox_bench.commands.neurons_make import (
 )
 from detox_bench.commands.neurons_sweep_table import sweep_table
 from detox_bench.commands.tables import language_codes
+from detox_bench.comparison import FEWEST
 from detox_bench.data.prompts import PromptSet, prompts_json
 from detox_bench.errors import DetoxBenchError
 from detox_bench.figures import check_figure
@@ -103,8 +104,8 @@ def sweep(
 
     At every strength the same prompts are continued. Each is compared with the unedited model,
     prompt by prompt: toxicity in every language, perplexity under the unedited model, empty
-    continuations, distinct-2, and the share that stayed in the prompt's language. Texts, results
-    (sweep.json), interventions and a figure are in OUTPUT.
+    continuations, distinct-2, and the share that stayed in the prompt's language. Texts,
+    interventions, results (sweep.json, of the latest command) and a figure are in OUTPUT.
     """
     from detox_bench.modeling.nucleus import SamplingSettings
     from detox_bench.neurons.edit.sweeping import SweepPlan
@@ -168,6 +169,8 @@ def run_sweep(
     asked = Asked(perplexity_model=loaded.name, scorer=output.scorer)
     comparisons = compare_stores(runs[0], [[run] for run in runs[1:]], asked)
     console.print(sweep_table(points[1:], comparisons))
+    if any(row.n_prompts < FEWEST for found in comparisons.found for row in found.rows):
+        console.print(f"[yellow]Doubtful:[/yellow] intervals over fewer than {FEWEST} prompts.")
     results = output.folder / _RESULTS
     about = {"base_model": asdict(base_model), **_about(prompts, plan), **comparisons.settings}
     write_json(results, {**about, "points": _points(points[1:], comparisons)})

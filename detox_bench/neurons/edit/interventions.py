@@ -125,7 +125,7 @@ def intervention(
     values: dict[NeuronId, float] = {}
     for neuron, value in edits:
         check_range(neuron, base_model)
-        _check_value(neuron, value, operator_name)
+        check_value(neuron, value, operator_name)
         if values.setdefault(neuron, value) != value:
             raise BadIntervention(
                 f"Neuron {neuron} is given twice, with {values[neuron]:g} and {value:g}. "
@@ -215,7 +215,8 @@ def check_range(neuron: NeuronId, model: BaseModel) -> None:
             )
 
 
-def _check_value(neuron: NeuronId, value: float, operator_name: str) -> None:
+def check_value(neuron: NeuronId, value: float, operator_name: str) -> None:
+    """Raise ``BadIntervention`` for what is no finite number, or no AUROC for ``aura``."""
     if not math.isfinite(value):
         raise BadIntervention(f"The value of neuron {neuron} is {value}. Give a finite number.")
     if operator_name == "aura" and not 0 <= value <= 1:

@@ -10,6 +10,7 @@ from detox_bench.neurons.edit.interventions import (
     BaseModel,
     Intervention,
     check_same_model,
+    check_value,
     intervention,
 )
 from detox_bench.types import NeuronId
@@ -55,6 +56,12 @@ def made(
         provenance |= {"control": edit.control, "seed": edit.seed}
     edits = zip(neurons, values, strict=True)
     return intervention(base_model, edit.operator, edits, edit.positions, provenance)
+
+
+def check_values(chosen: Chosen, edit: Edit) -> None:
+    """Raise ``BadIntervention`` where a neuron has no value, or one that is no finite number."""
+    for each in chosen.neurons:
+        check_value(each, _value(each, chosen, edit), edit.operator)
 
 
 def check_found_in(made_for: BaseModel, model: BaseModel, force: bool = False) -> dict[str, Any]:

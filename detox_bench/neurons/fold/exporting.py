@@ -20,6 +20,8 @@ from detox_bench import __version__
 from detox_bench.errors import BadData, DetoxBenchError, unknown_name
 from detox_bench.neurons.edit.editing import check_made_for
 from detox_bench.neurons.edit.interventions import Intervention, read_intervention
+from detox_bench.neurons.fold.card import FILE as CARD
+from detox_bench.neurons.fold.card import card
 from detox_bench.neurons.fold.checkpoint import INDEX
 from detox_bench.neurons.fold.exports import FORMATS, check_exportable, format_of, recorded, running
 from detox_bench.neurons.fold.fold_to_hf import DTYPES, checked_dtype, stored_dtypes
@@ -203,6 +205,7 @@ def _write(
     if not row.whole:
         same = f"--dtype is for --to hf; --to {asked.to} is stored in float32 anyway."
         return [same] if dtype is not None else []
+    (folder / CARD).write_text(card(files.known_as, made), "utf-8")
     if files.checkpoint.folder != files.folder:
         return ["Its weights were pickled; the export has them as safetensors."]
     lost = ", ".join(sorted(left_out - {INDEX, *files.checkpoint.shards}))
