@@ -5,7 +5,7 @@ import sys
 
 BENCHMARKS = (
     *("bench_sampling", "bench_scoring", "bench_ngram", "bench_likelihood", "bench_dpo"),
-    *("bench_neurons", "bench_ranking"),
+    *("bench_neurons", "bench_ranking", "bench_retrieval", "bench_states"),
 )
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ highest resident size while ranking, less that of the loaded model before (Linux
 import argparse
 import os
 import time
-from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.memory import Peak
 from detox_bench.modeling.architectures import neuron_shape
 from detox_bench.neurons.find.ranking import highest, measure_vectors
 
@@ -37,31 +37,19 @@ def main() -> None:
     model = GPT2LMHeadModel(config).eval()
     shape = neuron_shape(model)
     probe = np.random.default_rng(0).normal(size=shape.hidden).astype(np.float32)
-    before = _kilobytes("VmRSS")
-    _forget_peak()
+    peak = Peak()
     start = time.perf_counter()
     found = measure_vectors(model, probe)
     best = highest(found.cosines, 100)
     spent = time.perf_counter() - start
-    extra = max(0, _kilobytes("VmHWM") - before) / 1e6
+    extra = peak.gigabytes()
     print(
         f"{found.cosines.size:,} value vectors of width {shape.hidden} ranked in {spent:.2f} s, "
-        f"{torch.get_num_threads()} threads; {extra:.3f} GB beside the model's "
-        f"{before / 1e6:.2f} GB; the highest is {best[0]}, cosine {found.cosines[best[0]]:.3f}."
+        f"{torch.get_num_threads()} threads; {extra:.3f} GB beside the model; the highest is "
+        f"{best[0]}, cosine {found.cosines[best[0]]:.3f}."
     )
     if extra > LIMIT:
         raise SystemExit(f"More than {LIMIT} GB.")
-
-
-def _kilobytes(name: str) -> int:
-    """Return a line of this process's status: ``VmRSS`` is resident now, ``VmHWM`` the highest."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")))
-
-
-def _forget_peak() -> None:
-    """Let ``VmHWM`` begin anew."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def _options() -> argparse.Namespace:

@@ -20,6 +20,7 @@ COMMANDS = {
     "train-dpo": "Train a model by DPO on English preference pairs.",
     "neurons": "Find toxic neurons, edit them, fold the edit into the weights.",
     "compare": "Compare a model with its base, language by language.",
+    "forecast": "Forecast which languages a detoxification will reach.",
     "scorers": "List what can score which language.",
     "score": "Score stored continuations again with another scorer.",
     "tasks-path": "Print the folder of the task files, for lm_eval --include_path.",

@@ -4,13 +4,16 @@
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
 from detox_bench.locations import tasks_path
+from detox_bench.retrieval import LEGACY, METRICS, SUMMARIES
 
 _FAMILY = "rtplx_toxicity"
 _MORE = "rtplx28_toxicity"
@@ -26,11 +29,23 @@ _GROUP_METRICS = (
     "empty_rate",
     "unscored_rate",
 )
+_RETRIEVAL_METRICS = (
+    *(
+        name if summary == "mean" else f"{name}_{summary}"
+        for name in METRICS
+        for summary in SUMMARIES
+    ),
+    *(LEGACY, "n", "chance"),
+)
 # No group name may match the pattern ``rtplx_toxicity_*``: lm-eval would load its tasks twice.
 _GROUPS = {
     _FAMILY: PAPER_LANGUAGES,
     _MORE: tuple(LANGUAGES),
 }
+#: Of each retrieval data set (``data.parallel.PARALLEL``), whether it has all 28 languages.
+_RETRIEVAL = {"flores": True, "rtplx": True, "aligned200": False}
+_TRANSLATION = "flores_translation"
+_FAMILIES = (_FAMILY, *(f"{data}_retrieval" for data in _RETRIEVAL), _TRANSLATION)
 
 
 def task_name(language: str) -> str:
@@ -43,17 +58,35 @@ def task_name(language: str) -> str:
     return f"{_FAMILY if row.paper else _MORE}_{row.slug}"
 
 
+def retrieval_task_name(data: str, language: str) -> str:
+    """Return the name of the task that retrieves between English and a language.
+
+    It is ``flores_retrieval_de``, and ``flores28_retrieval_da`` for one that is not in the paper.
+    """
+    row = LANGUAGES[language]
+    return f"{_retrieval_group(data, row.paper)}_{row.slug}"
+
+
 def task_files() -> dict[str, str]:
     """Return the text of every generated file, by its path below ``tasks/``."""
     files = {f"{_FAMILY}/{task_name(code)}.yaml": _task(code) for code in LANGUAGES}
-    files |= {f"{_FAMILY}/_{name}.yaml": _group(name) for name in _GROUPS}
-    return files
+    files |= {
+        f"{_FAMILY}/_{name}.yaml": _group(name, map(task_name, codes), _GROUP_METRICS)
+        for name, codes in _GROUPS.items()
+    }
+    for data in _RETRIEVAL:
+        files |= _retrieval_files(data)
+    return files | _translation_files()
 
 
 def out_of_date(folder: Path) -> list[str]:
     """Return the generated files below ``folder`` that are missing, changed or left over."""
     wanted = task_files()
-    there = {str(p.relative_to(folder).as_posix()) for p in (folder / _FAMILY).glob("*.yaml")}
+    there = {
+        file.relative_to(folder).as_posix()
+        for family in _FAMILIES
+        for file in (folder / family).glob("*.yaml")
+    }
     changed = {
         name
         for name, text in wanted.items()
@@ -63,25 +96,86 @@ def out_of_date(folder: Path) -> list[str]:
 
 
 def _task(language: str) -> str:
-    config = {
-        "include": "_default_template_yaml",
-        "task": task_name(language),
-        "task_alias": language,
-        "dataset_kwargs": {"detox_language": language},
-    }
-    return _TITLE + yaml.safe_dump(config, sort_keys=False)
+    return _yaml(
+        {
+            "include": "_default_template_yaml",
+            "task": task_name(language),
+            "task_alias": language,
+            "dataset_kwargs": {"detox_language": language},
+        }
+    )
 
 
-def _group(name: str) -> str:
-    config = {
-        "group": name,
-        "task": [task_name(code) for code in _GROUPS[name]],
-        "aggregate_metric_list": [
-            {"metric": metric, "aggregation": "mean", "weight_by_size": False}
-            for metric in _GROUP_METRICS
-        ],
-        "metadata": {"version": 1.0},
+def _retrieval_files(data: str) -> dict[str, str]:
+    """Return a task a language but English, and the groups: the paper's languages, and all."""
+    paper = [code for code in PAPER_LANGUAGES if code != "en"]
+    groups = {_retrieval_group(data, True): paper}
+    if _RETRIEVAL[data]:
+        groups[_retrieval_group(data, False)] = [code for code in LANGUAGES if code != "en"]
+    folder = f"{data}_retrieval"
+    files = {
+        f"{folder}/{retrieval_task_name(data, code)}.yaml": _retrieval_task(data, code)
+        for codes in groups.values()
+        for code in codes
     }
+    for name, codes in groups.items():
+        tasks = [retrieval_task_name(data, code) for code in codes]
+        files[f"{folder}/_{name}.yaml"] = _group(name, tasks, _RETRIEVAL_METRICS)
+    return files
+
+
+def _translation_files() -> dict[str, str]:
+    """Return a task for each direction between English and the paper's other languages."""
+    others = [code for code in PAPER_LANGUAGES if code != "en"]
+    pairs = [pair for code in others for pair in (("en", code), (code, "en"))]
+    tasks = {f"{_TRANSLATION}_{'-'.join(pair)}".lower(): pair for pair in pairs}
+    files = {
+        f"{_TRANSLATION}/{name}.yaml": _yaml(
+            {
+                "include": "_default_template_yaml",
+                "task": name,
+                "task_alias": "-".join(pair),
+                "dataset_kwargs": dict(
+                    zip(("detox_translate_from", "detox_translate_to"), pair, strict=True)
+                ),
+            }
+        )
+        for name, pair in tasks.items()
+    }
+    group = _group(_TRANSLATION, tasks, ("chrf_plus_plus", "bleu", "empty_rate"))
+    return files | {f"{_TRANSLATION}/_{_TRANSLATION}.yaml": group}
+
+
+def _retrieval_group(data: str, paper: bool) -> str:
+    return f"{data}{'' if paper else 28}_retrieval"
+
+
+def _retrieval_task(data: str, language: str) -> str:
+    return _yaml(
+        {
+            "include": "_default_template_yaml",
+            "task": retrieval_task_name(data, language),
+            "task_alias": f"{data} {language}",
+            "dataset_kwargs": {"detox_data": data, "detox_language": language},
+        }
+    )
+
+
+def _group(name: str, tasks: Iterable[str], metrics: Iterable[str]) -> str:
+    return _yaml(
+        {
+            "group": name,
+            "task": list(tasks),
+            "aggregate_metric_list": [
+                {"metric": metric, "aggregation": "mean", "weight_by_size": False}
+                for metric in metrics
+            ],
+            "metadata": {"version": 1.0},
+        }
+    )
+
+
+def _yaml(config: dict[str, Any]) -> str:
     return _TITLE + yaml.safe_dump(config, sort_keys=False)
 
 

@@ -30,7 +30,10 @@ def private_folders(tmp_path_factory, monkeypatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """Empty what ``harness.tasks`` keeps for the length of a process."""
+    """Empty what the tasks of ``harness`` keep for the length of a process."""
+    retrieval = sys.modules.get("detox_bench.harness.retrieval_tasks")
+    if retrieval is not None:
+        retrieval._load_pairs.cache_clear()
     tasks = sys.modules.get("detox_bench.harness.tasks")
     if tasks is None:
         return

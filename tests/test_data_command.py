@@ -98,7 +98,7 @@ def test_status_says_when_only_the_sample_set_is_there():
     assert report == {
         "folder": str(data_folder()),
         "prompts": "sample",
-        "data_sets": {"rtplx": None},
+        "data_sets": {"rtplx": None, "flores": None},
     }
 
 
@@ -129,3 +129,33 @@ def test_status_names_damaged_files(archive):
 def test_help_ends_with_two_worked_examples(name):
     output = invoke(name, "--help").output
     assert output.split("Examples")[1].count(f"detox-bench data {name}") == 2
+
+
+def test_flores_is_read_and_shown(tmp_path):
+    folder = tmp_path / "flores200_dataset"
+    for split, n in (("dev", 2), ("devtest", 3)):
+        (folder / split).mkdir(parents=True)
+        for code in ("eng_Latn", "deu_Latn", "vie_Latn"):
+            lines = "".join(f"{code} {number}\n" for number in range(n))
+            (folder / split / f"{code}.{split}").write_text(lines)
+    result = invoke("flores", folder)
+    assert result.exit_code == 0, result.output
+    assert "2 languages, 4 sentences of dev, 6 sentences of devtest." in result.output
+    assert "Left out, no language of this benchmark: 1 (vie_Latn)." in result.output
+    cells = next(line for line in result.output.splitlines() if "German" in line).split("│")
+    assert [cell.strip() for cell in cells[1:-1]] == ["de", "German", "deu_Latn", "2", "3"]
+    shown = json.loads(invoke("status", "--json").output)
+    assert shown["data_sets"]["flores"]["languages"].keys() == {"de", "en"}
+    assert shown["data_sets"]["rtplx"] is None and shown["prompts"] == "sample"
+
+
+def test_flores_that_lacks_a_stored_language_replaces_it_only_when_told(tmp_path):
+    for name, codes in (("both", ("eng_Latn", "deu_Latn")), ("one", ("eng_Latn",))):
+        (tmp_path / name / "dev").mkdir(parents=True)
+        for code in codes:
+            (tmp_path / name / "dev" / f"{code}.dev").write_text("a\n")
+    assert invoke("flores", tmp_path / "both").exit_code == 0
+    refused = invoke("flores", tmp_path / "one")
+    assert isinstance(refused.exception, BadData) and "add --replace" in str(refused.exception)
+    assert invoke("flores", tmp_path / "one", "--replace").exit_code == 0
+    assert list(read_manifest("flores").languages) == ["en"]

@@ -177,6 +177,17 @@ def test_a_folder_that_holds_no_model_is_refused(tmp_path):
     assert "has no config.json" in refused(*model, f"pretrained={tmp_path}")
 
 
+def test_a_steered_model_is_not_asked_for_hidden_states():
+    steered = ("--model", "steered", "--model_args", "pretrained=x,steer_path=y")
+    assert "hooks of lm-eval's steered model" in refused("--tasks", "flores_retrieval_de", *steered)
+
+
+@pytest.mark.parametrize("name", ["flores_retrieval_dee", "aligned200_retrieval_fi", "flores28_x"])
+def test_a_retrieval_task_that_is_none_is_answered_with_the_nearest(name):
+    with pytest.raises(UnknownName, match=rf"Unknown task '{name}'\. Did you mean '"):
+        evaluate(["--tasks", name, "--model", "dummy"], EvalOptions())
+
+
 def test_checking_a_folder_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []

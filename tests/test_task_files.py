@@ -10,8 +10,9 @@ from detox_bench import task_files
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
 from detox_bench.locations import tasks_path
+from detox_bench.retrieval import METRICS
 from detox_bench.summary import COLUMNS
-from detox_bench.task_files import main, out_of_date, task_name
+from detox_bench.task_files import main, out_of_date, retrieval_task_name, task_name
 
 
 @pytest.fixture
@@ -80,4 +81,39 @@ def test_the_template_names_every_column():
 
 def _groups() -> dict[str, str]:
     files = task_files.task_files()
-    return {name: text for name, text in files.items() if "/_" in name}
+    return {name: text for name, text in files.items() if name.startswith("rtplx_toxicity/_")}
+
+
+@pytest.mark.parametrize("data", ["flores", "rtplx", "aligned200"])
+def test_retrieval_tasks_are_english_with_each_other_language(data):
+    files = {
+        name.split("/")[1].removesuffix(".yaml"): yaml.safe_load(text)
+        for name, text in task_files.task_files().items()
+        if name.startswith(f"{data}_retrieval/")
+    }
+    tasks = {name: config for name, config in files.items() if "task_alias" in config}
+    assert all(name == config["task"] for name, config in tasks.items())
+    asked = [config["dataset_kwargs"] for config in tasks.values()]
+    assert {each["detox_data"] for each in asked} == {data}
+    languages = PAPER_LANGUAGES if data == "aligned200" else tuple(LANGUAGES)
+    assert {each["detox_language"] for each in asked} == set(languages) - {"en"}
+    groups = {config["group"]: config["task"] for name, config in files.items() if name[0] == "_"}
+    assert groups[f"{data}_retrieval"] == [
+        retrieval_task_name(data, code) for code in PAPER_LANGUAGES if code != "en"
+    ]
+    assert not any(group.startswith(f"{data}_retrieval_") for group in groups)
+    assert len(set(tasks) | set(groups)) == len(files)
+    assert len(groups) == (1 if data == "aligned200" else 2)
+
+
+def test_the_retrieval_template_names_every_number_and_groups_average_without_weights():
+    template = (tasks_path() / "_retrieval_template_yaml").read_text()
+    names = set(task_files._RETRIEVAL_METRICS) | {"duplicates", "ties"}
+    assert len(names) == 3 * len(METRICS) + 5
+    assert all(f"metric: {name}," in template for name in names)
+    assert template.count("metric: ") == len(names)
+    group = yaml.safe_load(task_files.task_files()["flores_retrieval/_flores_retrieval.yaml"])
+    assert [each["metric"] for each in group["aggregate_metric_list"]] == list(
+        task_files._RETRIEVAL_METRICS
+    )
+    assert not any(each["weight_by_size"] for each in group["aggregate_metric_list"])

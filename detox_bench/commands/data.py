@@ -1,6 +1,7 @@
 """``detox-bench data``: read a data set once into the data store, and say what is there.
 
-To add a data set, write its command below and add its name to ``DATA_SETS``.
+To add a data set, write its command below, add its name to ``DATA_SETS`` and what is printed of it
+to ``data_tables``.
 """
 
 import json
@@ -20,16 +21,16 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 
+from detox_bench.commands.data_tables import summary_of, table_of
 from detox_bench.data.archives import needs_password
+from detox_bench.data.flores import open_flores, read_flores, save_flores
 from detox_bench.data.rtplx import LanguageRows, read_language, save_rtplx
 from detox_bench.data.rtplx_files import RtplxSource, open_rtplx
 from detox_bench.data.store import Manifest, damaged, data_folder, read_manifest
 from detox_bench.errors import BadData
-from detox_bench.languages import LANGUAGES
 
-DATA_SETS = ("rtplx",)
+DATA_SETS = ("rtplx", "flores")
 
 app = typer.Typer(
     help="Read a data set once into the data store; say what is there.",
@@ -65,10 +66,28 @@ def rtplx(
     """Read RTP-LX (toxic prompts in 28 locales) into the data store."""
     opened = open_rtplx(source, _password(source, password))
     parts = _read_all(opened)
-    manifest = save_rtplx(opened, parts, replace)
-    console = Console()
-    console.print(_table(manifest))
-    console.print(_summary(manifest), highlight=False)
+    _print_stored(Console(), save_rtplx(opened, parts, replace))
+
+
+@app.command(
+    epilog="Examples:\n\n`detox-bench data flores flores200_dataset.tar.gz`\n\n"
+    "`detox-bench data flores flores200_dataset/devtest --replace`"
+)
+def flores(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="The official archive, the folder in it, a folder of one split, or a copy of the "
+            "Hub's files (devtest/deu_Latn.parquet or .jsonl)."
+        ),
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also where the store holds languages SOURCE lacks.")
+    ] = False,
+) -> None:
+    """Read FLORES (parallel sentences, CC BY-SA 4.0) into the data store."""
+    opened = open_flores(source)
+    _print_stored(Console(), save_flores(opened, read_flores(opened), replace))
 
 
 @app.command(epilog="Examples:\n\n`detox-bench data status`\n\n`detox-bench data status --json`")
@@ -98,14 +117,18 @@ def _print_status(console: Console, name: str) -> None:
         )
         return
     broken = damaged(manifest)
-    console.print(_table(manifest))
-    console.print(_summary(manifest), highlight=False)
+    _print_stored(console, manifest)
     console.print(f"Content sha256: {manifest.content_sha256}", highlight=False, soft_wrap=True)
     if broken:
         raise BadData(
             f"Damaged or gone in the store: {', '.join(broken)}; run `detox-bench data {name} "
             "SOURCE` again."
         )
+
+
+def _print_stored(console: Console, manifest: Manifest) -> None:
+    console.print(table_of(manifest))
+    console.print(summary_of(manifest), highlight=False)
 
 
 def _status(name: str) -> dict[str, Any] | None:
@@ -139,41 +162,3 @@ def _read_all(opened: RtplxSource) -> list[LanguageRows]:
             parts.append(read_language(language, file))
             progress.advance(task, file.size)
     return parts
-
-
-def _table(manifest: Manifest) -> Table:
-    table = Table(title=f"RTP-LX, release {manifest.release}")
-    for column, justify in _COLUMNS:
-        table.add_column(column, justify=justify)
-    for code, entry in manifest.languages.items():
-        counts = (entry.counts["prompts"], sum(entry.kept_out.values()), entry.counts["parallel"])
-        row = LANGUAGES[code]
-        table.add_row(code, row.name, row.rtplx, *(f"{count:,}" for count in counts))
-    return table
-
-
-_COLUMNS: tuple[tuple[str, Any], ...] = (
-    ("language", "left"),
-    ("name", "left"),
-    ("locale", "left"),
-    ("prompts", "right"),
-    ("kept out", "right"),
-    ("parallel", "right"),
-)
-
-
-def _summary(manifest: Manifest) -> str:
-    """Say in two or three lines what was read and what was kept out of it, and why."""
-    reasons: dict[str, int] = {}
-    for entry in manifest.languages.values():
-        for reason, count in entry.kept_out.items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    why = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "none"
-    locales = f"{len(manifest.languages)} locale{'s' * (len(manifest.languages) != 1)}"
-    lines = [
-        f"{manifest.source}: {locales}, {manifest.total('read'):,} prompts.",
-        f"Kept {manifest.total('prompts'):,}; kept out: {why}.",
-    ]
-    if manifest.left_out:
-        lines.append(f"Left out, no language of this benchmark: {', '.join(manifest.left_out)}.")
-    return "\n".join(lines)

@@ -11,7 +11,9 @@ _EXAMPLES = (
     "`detox-bench eval --model detox-hf --model_args pretrained=gpt2 --tasks 'rtplx_toxicity_*' "
     "--output_path out --log_samples`\n\n"
     "`detox-bench eval --model hf --model_args pretrained=gpt2 --tasks rtplx_toxicity_de "
-    "--limit 50 --scorer detoxify:multilingual`"
+    "--limit 50 --scorer detoxify:multilingual`\n\n"
+    "`detox-bench eval --model hf --model_args pretrained=gpt2 --tasks flores_retrieval "
+    "--batch_size 32 --output_path out`"
 )
 
 
@@ -34,14 +36,18 @@ def main(
     """Run `lm_eval` with our tasks and models in it; every option of lm-eval passes through.
 
     Tasks are `rtplx_toxicity_<language>`, the group `rtplx_toxicity` (the paper's 17 languages) and
-    `rtplx28_toxicity` (all 28). The model `detox-hf` keeps its continuations in the folder `run`
-    below `--output_path`: a command that was stopped goes on when it is given again. `detox-bench
-    eval ls tasks` lists tasks, `detox-bench eval` alone shows the options of lm-eval.
+    `rtplx28_toxicity` (all 28); `flores_retrieval_<language>`, `rtplx_retrieval_<language>` and
+    `aligned200_retrieval_<language>` for bilingual retrieval. The model `detox-hf` keeps its
+    continuations in the folder `run` below `--output_path`: a command that was stopped goes on when
+    it is given again. `detox-bench eval ls tasks` lists tasks, `detox-bench eval` alone shows the
+    options of lm-eval.
     """
-    from detox_bench.commands.tables import print_toxicity
+    from detox_bench.commands.tables import print_retrieval, print_toxicity
     from detox_bench.harness.command import EvalOptions, evaluate
-    from detox_bench.harness.results import toxicity_rows
+    from detox_bench.harness.results import retrieval_rows, toxicity_rows
 
-    found = toxicity_rows(evaluate(context.args, EvalOptions(scorer, prompts, subset)))
-    if found:
+    results = evaluate(context.args, EvalOptions(scorer, prompts, subset))
+    if found := toxicity_rows(results):
         print_toxicity(found.rows, found.title, found.caption, found.doubts)
+    for table in retrieval_rows(results):
+        print_retrieval(table.rows, table.title, table.caption)

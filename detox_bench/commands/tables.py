@@ -1,6 +1,7 @@
 """Tables in the terminal that more than one command prints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -57,6 +58,54 @@ def language_codes(text: str) -> list[str]:
     if not codes:
         raise DetoxBenchError("No language is named. Give codes: --language en,de.")
     return list(dict.fromkeys(language_row(code).code for code in codes))
+
+
+#: What a line of the retrieval table shows: the metric, its summary, the heading.
+_RETRIEVAL = (
+    ("top1", "mean", "top-1"),
+    ("top1", "best", "at best layer"),
+    ("mexa", "mean", "MEXA"),
+    ("mrr", "mean", "MRR"),
+    ("margin_accuracy", "mean", "margin"),
+    ("mean_cosine", "mean", "cosine"),
+)
+_WITH_INTERVAL = ("top1", "mexa", "mean_cosine")
+
+
+def print_retrieval(rows: Sequence[Any], title: str, caption: str) -> None:
+    """Print a line a pair of languages (``harness.results.RetrievalRow``), and what to mind."""
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, caption_justify="left")
+    table.add_column("languages")
+    for heading in ("n", "chance", *(heading for *_, heading in _RETRIEVAL)):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        cells = [_retrieval_cell(row.numbers, *which) for *which, _ in _RETRIEVAL]
+        table.add_row("–".join(row.languages), f"{row.n:,}", f"{1 / row.n:.4f}", *cells)
+    console = Console(width=None if Console().is_terminal else 130)
+    console.print(table)
+    for remark, tasks in _remarks(rows).items():
+        console.print(f"[yellow]Mind:[/yellow] {escape(remark)} ({', '.join(tasks)})")
+
+
+def _remarks(rows: Sequence[Any]) -> dict[str, list[str]]:
+    """Return each remark with the tasks it is made of."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        no_result = [row.no_result] if row.no_result else []
+        for remark in (*no_result, *row.remarks):
+            found.setdefault(remark, []).append(row.task)
+    return found
+
+
+def _retrieval_cell(numbers: Mapping[str, Any], metric: str, summary: str) -> str:
+    bounds = numbers.get("intervals", {}).get(metric, {}).get(summary)
+    if not bounds or bounds[0] is None:
+        return "–"
+    if summary == "best":
+        return f"{bounds[0]:.3f} @{numbers['best_layer'][metric]}"
+    if metric not in _WITH_INTERVAL or None in bounds:
+        return f"{bounds[0]:.3f}"
+    return _cell(Interval(*bounds))
 
 
 def _name(code: str) -> str:

@@ -2,21 +2,31 @@
 
 import gzip
 import hashlib
+import io
+import lzma
 import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 from detox_bench.errors import BadData
 
+#: No file of a data set is larger, packed in an archive or as .gz; a damaged or hostile one may be.
+MOST_BYTES = 256 * 2**20
+
 _AES = 99  # the compression method that announces AES, APPNOTE.TXT of PKWARE, appendix E
+
+#: What the standard library raises where packed content is damaged.
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a source: its ``name`` without folders, its stored ``size`` in bytes."""
+    """One file of a source: its ``name`` (``open_source``), its stored ``size`` in bytes."""
 
     name: str
     size: int
@@ -28,11 +38,14 @@ class SourceFile:
         if not self.name.lower().endswith(".gz"):
             return stored
         try:
-            return gzip.decompress(stored)
-        except (OSError, EOFError, zlib.error) as error:
+            with gzip.open(io.BytesIO(stored)) as packed:
+                content = packed.read(MOST_BYTES + 1)
+        except DAMAGED as error:
             raise BadData(
                 f"{self.name} is damaged or cut short ({error}): fetch it again."
             ) from error
+        check_size(self.name, len(content))
+        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +57,23 @@ class Source:
     files: tuple[SourceFile, ...]
 
 
-def open_source(path: Path, pattern: re.Pattern[str], password: str | None = None) -> Source:
+def check_size(name: str, size: int) -> None:
+    """Raise ``BadData`` for a file whose unpacked ``size`` is above ``MOST_BYTES``."""
+    if size > MOST_BYTES:
+        raise BadData(
+            f"{name} unpacks to more than {MOST_BYTES // 2**20} MB, which no file of these data "
+            "sets has: fetch it again, or unpack it and give the folder."
+        )
+
+
+def open_source(
+    path: Path, pattern: re.Pattern[str], password: str | None = None, by_path: bool = False
+) -> Source:
     """Return the files in ``path`` whose name matches ``pattern``, sorted by name.
 
-    The sha256 is that of the file; of a folder, that of the lines ``<sha256>  <name>`` of the
-    files found. Raises ``BadData`` where ``path`` is nothing that can be read.
+    The name is without folders, in a zip with them where ``by_path``. One file is returned whatever
+    its name. The sha256 is that of the file; of a folder, that of the lines ``<sha256>  <name>`` of
+    the files found. Raises ``BadData`` where ``path`` is nothing that can be read.
     """
     if not path.exists():
         raise BadData(f"There is no file or folder {str(path)!r}: check the path.")
@@ -56,7 +81,7 @@ def open_source(path: Path, pattern: re.Pattern[str], password: str | None = Non
     if path.is_dir():
         return _open_folder(path, pattern)
     if path.suffix.lower() == ".zip":
-        files = _members(path, pattern, password)
+        files = _members(path, pattern, password, by_path)
         return Source(path.name, _sha256(path.read_bytes()), files)
     only = SourceFile(path.name, path.stat().st_size, path.read_bytes)
     return Source(path.name, _sha256(path.read_bytes()), (only,))
@@ -75,7 +100,9 @@ def _open_folder(path: Path, pattern: re.Pattern[str]) -> Source:
     files = tuple(
         SourceFile(file.name, file.stat().st_size, file.read_bytes)
         for file in found
-        if file.is_file() and _wanted(file.relative_to(path).as_posix(), pattern)
+        if file.is_file()
+        and not _ignored(file.relative_to(path).as_posix())
+        and pattern.fullmatch(file.name)
     )
     if not files and (zips := sorted(path.glob("*.zip"))):
         raise BadData(f"{path.name} holds no data files, but {zips[0].name}: give that file.")
@@ -83,26 +110,23 @@ def _open_folder(path: Path, pattern: re.Pattern[str]) -> Source:
     return Source(path.name, _sha256(lines.encode()), files)
 
 
-def _members(path: Path, pattern: re.Pattern[str], password: str | None) -> tuple[SourceFile, ...]:
+def _members(
+    path: Path, pattern: re.Pattern[str], password: str | None, by_path: bool
+) -> tuple[SourceFile, ...]:
     with _open_zip(path) as archive:
-        members = [m for m in archive.infolist() if _wanted(m.filename, pattern)]
-    members.sort(key=lambda member: PurePosixPath(member.filename).name)
-    return tuple(_source_file(path, member, password) for member in members)
+        members = [each for each in archive.infolist() if not _ignored(each.filename)]
+    named = [(m.filename if by_path else PurePosixPath(m.filename).name, m) for m in members]
+    return tuple(
+        SourceFile(name, member.compress_size, partial(_read_member, path, member, password))
+        for name, member in sorted(named, key=itemgetter(0))
+        if pattern.fullmatch(name)
+    )
 
 
-def _source_file(path: Path, member: zipfile.ZipInfo, password: str | None) -> SourceFile:
-    def read() -> bytes:
-        return _read_member(path, member, password)
-
-    return SourceFile(PurePosixPath(member.filename).name, member.compress_size, read)
-
-
-def _wanted(name: str, pattern: re.Pattern[str]) -> bool:
-    """Return whether a path inside a source is a data file (macOS adds shadows of each)."""
-    parts = PurePosixPath(name).parts
-    if not parts or name.endswith("/") or "__MACOSX" in parts or parts[-1].startswith("._"):
-        return False
-    return pattern.fullmatch(parts[-1]) is not None
+def _ignored(inside: str) -> bool:
+    """Return whether a path inside a source is a folder, or a shadow that macOS adds of a file."""
+    parts = PurePosixPath(inside).parts
+    return not parts or inside.endswith("/") or "__MACOSX" in parts or parts[-1].startswith("._")
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -118,6 +142,7 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
 
 def _read_member(path: Path, member: zipfile.ZipInfo, password: str | None) -> bytes:
     """Return the bytes of one member, every way it can fail turned into one sentence."""
+    check_size(member.filename, member.file_size)
     encrypted = bool(member.flag_bits & 1)
     if member.compress_type == _AES:
         raise BadData(
@@ -132,7 +157,7 @@ def _read_member(path: Path, member: zipfile.ZipInfo, password: str | None) -> b
     try:
         with _open_zip(path) as archive:
             return archive.read(member, password.encode() if password and encrypted else None)
-    except (RuntimeError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except (RuntimeError, zipfile.BadZipFile, *DAMAGED) as error:
         raise BadData(_why(path, member, error, encrypted)) from error
 
 

@@ -21,6 +21,7 @@ import yaml
 
 from detox_bench.data.prompts import SOURCES, SUBSETS
 from detox_bench.errors import DetoxBenchError, unknown_name
+from detox_bench.harness.options import check_options
 from detox_bench.harness.refusals import check, check_saved, folder_of, given
 from detox_bench.locations import tasks_path
 from detox_bench.scorers.table import scorer_row
@@ -28,6 +29,8 @@ from detox_bench.scorers.table import scorer_row
 #: Our models as lm-eval's ``--model`` knows them: ``module:Class``, imported when asked for.
 MODELS = {"detox-hf": "detox_bench.harness.model:DetoxHFLM"}
 
+#: What a name begins with that can only be a task of ours.
+_OURS = ("rtplx", "flores_retrieval", "flores28", "flores_translation", "aligned200")
 _COMMANDS = ("run", "ls", "validate")
 _NO_MODEL = ("not a valid model identifier", "couldn't connect to", "no file named")
 
@@ -45,7 +48,7 @@ class EvalOptions:
     quiet: bool = False
 
     def metadata(self) -> dict[str, str]:
-        """Return what the tasks read (``harness.tasks.TaskOptions``)."""
+        """Return what the tasks read (``harness.options``)."""
         given = {"scorer": self.scorer, "prompts": self.prompts, "subset": self.subset}
         return {f"detox_{name}": value for name, value in given.items() if value is not None}
 
@@ -148,6 +151,7 @@ def _add_metadata(args: Any, options: EvalOptions, config: dict[str, Any]) -> No
         except ValueError as error:
             raise DetoxBenchError(f"--metadata {theirs!r} is not JSON: {error}") from error
     if merged := {**options.metadata(), **theirs}:
+        check_options(merged)
         args.metadata = merged
 
 
@@ -185,7 +189,7 @@ def _indexed(args: Any, config: dict[str, Any]) -> Iterator[None]:
     ours = lm_eval.tasks.TaskManager(include_defaults=False, include_path=args.include_path)
     unmatched = [each for each in patterns if not fnmatch.filter(ours.all_tasks, each)]
     for each in unmatched:
-        if each.startswith("rtplx"):
+        if each.startswith(_OURS):
             raise unknown_name("task", each, ours.all_tasks)
     only_ours = functools.partial(lm_eval.tasks.TaskManager, include_defaults=False)
     manager = lm_eval.tasks.TaskManager if unmatched else only_ours

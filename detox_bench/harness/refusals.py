@@ -7,6 +7,11 @@ from detox_bench.errors import DetoxBenchError
 from detox_bench.neurons.edit.interventions import read_intervention
 from detox_bench.runs import check_writable
 
+#: Why lm-eval's ``--model steered`` is not asked for hidden states.
+STEERED = (
+    "The hooks of lm-eval's steered model are not on while hidden states are made, so that these "
+    "would be those of the model as it was. Use --model detox-hf with an intervention."
+)
 _FROM_FOLDERS = ("hf", "hf-auto", "huggingface", "detox-hf")
 
 
@@ -24,6 +29,8 @@ def check(args: Any, config: dict[str, Any]) -> None:
         check_writable(folder_of(output))
     if model in _FROM_FOLDERS and isinstance(model_args or {}, dict):
         _check_pretrained(str((model_args or {}).get("pretrained", "")))
+    if model == "steered" and "_retrieval" in str(args.tasks or config.get("tasks")):
+        raise DetoxBenchError(STEERED)
     if isinstance(model_args, dict) and model_args.get("intervention"):
         _check_intervention(model, Path(str(model_args["intervention"])))
 

@@ -1,12 +1,12 @@
 """The toxicity tasks as lm-eval sees them: documents in, continuations scored, metrics out.
 
-Options come through ``--metadata '{"detox_scorer": "ngram"}'``; see ``TaskOptions``.
+Options come through ``--metadata '{"detox_scorer": "ngram"}'``; see ``harness.options``.
 """
 
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -16,8 +16,8 @@ from lm_eval.api.task import ConfigurableTask
 from detox_bench import __version__
 from detox_bench.data.prompts import PromptSet, load_prompts
 from detox_bench.data.store import content_sha256
-from detox_bench.doubts import checked_threshold, doubts, observe
-from detox_bench.errors import unknown_name
+from detox_bench.doubts import doubts, observe
+from detox_bench.harness.options import TaskOptions
 from detox_bench.languages import language as language_row
 from detox_bench.metrics import prompt_metrics
 from detox_bench.runs import digest
@@ -29,38 +29,6 @@ from detox_bench.signature import Signature
 from detox_bench.types import ToxicityScore
 
 logger = logging.getLogger(__name__)
-
-_PREFIX = "detox_"
-
-
-@dataclass(frozen=True, slots=True)
-class TaskOptions:
-    """What ``--metadata`` may set, each name with ``detox_`` before it.
-
-    ``prompts`` is auto, rtplx or sample; ``subset`` all, odd, even or parallel; ``threshold`` None
-    is the scorer's own. Every other ``detox_scorer_<option>`` goes to the scorer.
-    """
-
-    language: str = "en"
-    scorer: str = "ngram"
-    prompts: str = "auto"
-    subset: str = "all"
-    threshold: float | None = None
-    scorer_options: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> "TaskOptions":
-        """Return the options in ``metadata``; raises ``UnknownName`` for one that is none."""
-        given = {k.removeprefix(_PREFIX): v for k, v in metadata.items() if k.startswith(_PREFIX)}
-        known = {each.name for each in fields(cls)} - {"scorer_options"}
-        extra = {name: value for name, value in given.items() if name not in known}
-        for name in extra:
-            if not name.startswith("scorer_"):
-                raise unknown_name("option", _PREFIX + name, (_PREFIX + each for each in known))
-        options = {name.removeprefix("scorer_"): value for name, value in extra.items()}
-        if given.get("threshold") is not None:
-            given["threshold"] = checked_threshold(given["threshold"])
-        return cls(**{k: v for k, v in given.items() if k in known}, scorer_options=options)
 
 
 def prompt_documents(**metadata: Any) -> dict[str, datasets.Dataset]:
