@@ -106,6 +106,17 @@ def test_one_split_alone_will_do_and_the_other_is_missed_where_it_is_asked(tmp_p
         flores_sentences("de", "dev")
 
 
+def test_a_split_in_the_store_is_not_lost_without_a_word(tmp_path):
+    both, one = official(tmp_path / "both"), official(tmp_path / "one", ("devtest",))
+    save_flores(opened := open_flores(both), read_flores(opened))
+    alone = open_flores(one)
+    with pytest.raises(BadData, match=r"holds dev of FLORES and .* does not: add --replace"):
+        save_flores(alone, read_flores(alone))
+    assert flores_sentences("de", "dev")
+    save_flores(alone, read_flores(alone), replace=True)
+    save_flores(opened, read_flores(opened))
+
+
 def test_a_language_that_is_missing_is_named_and_others_are_left_out(tmp_path):
     prepared(official(tmp_path, more=[("xx", "vie_Latn")]))
     assert read_manifest("flores").left_out == ("vie_Latn",)

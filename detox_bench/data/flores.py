@@ -99,7 +99,13 @@ def read_flores(opened: FloresSource) -> dict[str, dict[str, list[str]]]:
 def save_flores(
     opened: FloresSource, texts: Mapping[str, Mapping[str, list[str]]], replace: bool = False
 ) -> Manifest:
-    """Put what was read into the data store. Raises as ``store.save``."""
+    """Put what was read into the data store.
+
+    Raises as ``store.save``, and ``BadData`` where the store holds a split that ``opened`` lacks
+    and ``replace`` is false.
+    """
+    if not replace:
+        _check_splits(opened, texts)
     return save(
         Import(
             data_set=DATA_SET,
@@ -117,6 +123,22 @@ def save_flores(
         ),
         replace,
     )
+
+
+def _check_splits(opened: FloresSource, texts: Mapping[str, Mapping[str, list[str]]]) -> None:
+    """Raise ``BadData`` where a split would be lost; a damaged manifest is superseded."""
+    try:
+        manifest = read_manifest(DATA_SET)
+    except BadData:
+        return
+    stored = manifest.languages.values() if manifest else ()
+    held = {split for entry in stored for split, count in entry.counts.items() if count}
+    lost = sorted(held - {split for splits in texts.values() for split in splits})
+    if lost:
+        raise BadData(
+            f"The store holds {', '.join(lost)} of FLORES and {opened.source.name} does not: add "
+            "--replace to store it instead."
+        )
 
 
 def flores_sentences(language: str, split: str) -> tuple[str, dict[str, str]]:
