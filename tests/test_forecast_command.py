@@ -1,6 +1,7 @@
 """``detox-bench forecast``: from results and runs to tables, a figure, and a forecast."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,7 +110,8 @@ def test_no_better_than_the_mean_is_said_and_forecast(made, tmp_path):
 
 def test_several_runs_after_are_seeds_of_one_setting(made, tmp_path):
     file = tmp_path / "fit.json"
-    fit(made, "--after", made["base"], "--save", file)
+    unchanged = shutil.copytree(made["base"], tmp_path / "unchanged")
+    fit(made, "--after", unchanged, "--save", file)
     written = json.loads(file.read_text())["languages"]
     assert written["pl"]["percent"]["estimate"] == pytest.approx(30, abs=1)  # of 60 and 0
 
@@ -241,9 +243,11 @@ def test_bad_arguments_are_sentences(made, tmp_path):
         fit(made, "--figure", tmp_path / "figure.gif")
     with pytest.raises(DetoxBenchError, match="does not exist"):
         invoke("fit", made["retrieval"], "--base", tmp_path / "no", "--after", made["after"])
-    english = run(tmp_path / "english", {})
+    english = [run(tmp_path / name, {}) for name in ("english", "trained")]
     with pytest.raises(DetoxBenchError, match="no language other than English"):
-        invoke("fit", made["retrieval"], "--base", english, "--after", english)
+        invoke("fit", made["retrieval"], "--base", english[0], "--after", english[1])
+    with pytest.raises(DetoxBenchError, match="is both before and after"):
+        invoke("fit", made["retrieval"], "--base", made["base"], "--after", made["base"])
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ def fit(
     """Compare retrieval of the base model with the drop of toxicity, language by language."""
     if figure is not None:
         check_figure(figure)
+    if same := next((run for run in after if run.resolve() == base.resolve()), None):
+        raise DetoxBenchError(f"{same} is both before and after. Name the run of another model.")
     found = read_retrieval(retrieval)
     drops = measure_drops(base, after, load_scorer(scorer), metric, common)
     drops = drops._replace(doubts=[*drops.doubts, *found.doubts, *model_doubts(found, base)])
