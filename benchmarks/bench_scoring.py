@@ -5,7 +5,11 @@ a temporary folder in Detoxify's own format and loaded by Detoxify itself and by
 Detoxify gets the texts in their order, 32 at a time, as its users do. The vocabulary is small:
 embeddings are look-ups and cost next to nothing.
 
-    python benchmarks/bench_scoring.py --texts 480 --dtypes float32 bfloat16
+``--engines compile onnx`` runs the weights through ``torch.compile`` (needs a C++ compiler) and
+ONNX Runtime (``pip install onnxruntime onnx onnxscript``) as well; making them ready is not timed
+but told.
+
+    python -m benchmarks.bench_scoring --texts 480 --dtypes float32 bfloat16 --engines compile
 """
 
 import argparse
@@ -14,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -77,10 +82,61 @@ def _contestants(checkpoint: Path, options: argparse.Namespace) -> dict[str, Con
         scorer = load_scorer(
             "detoxify:multilingual", checkpoint=checkpoint, device=options.device, dtype=dtype
         )
-        found[f"detox-bench, {dtype}"] = lambda texts, scorer=scorer: [
-            score.value for score in score_texts(texts, "en", scorer)
-        ]
+        found[f"detox-bench, {dtype}"] = _scoring(scorer)
+    for name in options.engines:
+        scorer = load_scorer("detoxify:multilingual", checkpoint=checkpoint, device=options.device)
+        ENGINES[name](scorer.classifier)
+        found[f"detox-bench, float32, {name}"] = _scoring(scorer)
     return found
+
+
+def _scoring(scorer: Any) -> Contestant:
+    return lambda texts: [score.value for score in score_texts(texts, "en", scorer)]
+
+
+def _compile(classifier: Any) -> None:
+    """Put ``torch.compile`` around the model, for batches and lengths of any size."""
+    classifier.model = torch.compile(classifier.model, dynamic=True)
+
+
+def _to_onnx(classifier: Any) -> None:
+    """Let ONNX Runtime do the forward pass of an exported copy of the model."""
+    classifier.model = _OnnxModel(classifier.model)
+
+
+class _OnnxModel:
+    """What ``SequenceClassifier`` needs of a model, by ONNX Runtime on the CPU."""
+
+    def __init__(self, model: Any) -> None:
+        import onnxruntime
+
+        self.config, self.device = model.config, torch.device("cpu")
+        names = ["input_ids", "attention_mask"]
+        example = tuple(torch.ones((2, 9), dtype=torch.long) for _ in names)
+        axes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+        with tempfile.TemporaryDirectory() as folder:
+            file = str(Path(folder) / "model.onnx")
+            torch.onnx.export(
+                model,
+                example,
+                file,
+                input_names=names,
+                dynamic_shapes=(axes, axes),
+                dynamo=True,
+                external_data=True,
+                verbose=False,
+            )
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            self._session = onnxruntime.InferenceSession(file, options)
+
+    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        given = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
+        return SimpleNamespace(logits=torch.from_numpy(self._session.run(None, given)[0]))
+
+
+#: Other ways of the same forward pass.
+ENGINES: dict[str, Callable[[Any], None]] = {"compile": _compile, "onnx": _to_onnx}
 
 
 def _compare(
@@ -89,8 +145,10 @@ def _compare(
     """Let each score every round, in turns so that other load hits all alike; print the table."""
     seconds = dict.fromkeys(contestants, 0.0)
     values: dict[str, list[float]] = {name: [] for name in contestants}
-    for score in contestants.values():
+    for name, score in contestants.items():
+        start = time.perf_counter()
         score(rounds[0][:BATCH])
+        print(f"{name}: first texts after {time.perf_counter() - start:.1f} s")
     for texts in rounds:
         for name, score in contestants.items():
             start = time.perf_counter()
@@ -170,6 +228,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--vocabulary", type=int, default=32000)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--engines", nargs="+", default=[], choices=ENGINES)
     return parser.parse_args()
 
 

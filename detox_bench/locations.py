@@ -1,9 +1,23 @@
-"""Where packaged files lie."""
+"""Where things lie: packaged files, and the user's data folder."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import platformdirs
+
 from detox_bench.errors import DetoxBenchError
+
+
+def data_folder() -> Path:
+    """Return the folder of all stores: ``$DETOX_BENCH_DATA``, else the user's data folder."""
+    chosen = os.environ.get("DETOX_BENCH_DATA")
+    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("detox-bench"))
+
+
+def file_name(scorer_id: str) -> str:
+    """Return a scorer's id with every character that a file name may not hold replaced."""
+    return "".join(c if c.isalnum() or c in "-_.@#" else "_" for c in scorer_id)
 
 
 def package_folder(name: str) -> Path:

@@ -158,19 +158,29 @@ class RunFolder:
 
 
 def read_generations(path: Path) -> Iterator[StoredGeneration]:
-    """Yield the continuations of a run folder, file by file; a half-written last line is left out.
+    """Yield the continuations of a run folder; raises as ``locate_generations``."""
+    return (generation for _, _, generation in locate_generations(path))
 
-    Raises ``BadRunFolder`` for a line that is no continuation.
+
+def locate_generations(path: Path) -> Iterator[tuple[Path, int, StoredGeneration]]:
+    """Yield the continuations of a run folder, each with its file and where its line begins.
+
+    A half-written last line is left out. Raises ``BadRunFolder`` for a line that is none.
     """
     for file in sorted(path.glob("generations-*.jsonl")):
-        for number, line in enumerate(_whole_lines(file), 1):
-            try:
-                yield StoredGeneration(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise BadRunFolder(
-                    f"{file} line {number} is not a continuation: {error}. "
-                    f"Delete the line, and the run will make it again."
-                ) from error
+        start = 0
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    yield file, start, StoredGeneration(**json.loads(line))
+                except (ValueError, TypeError) as error:
+                    raise BadRunFolder(
+                        f"{file} line {number} is not a continuation: {error}. "
+                        f"Delete the line, and the run will make it again."
+                    ) from error
+                start += len(line)
 
 
 def mend_last_line(file: Path) -> None:
@@ -217,11 +227,6 @@ def write_json(file: Path, value: object) -> None:
         temporary.replace(file)
     except OSError as error:
         raise BadRunFolder(_cannot("write", file, error)) from error
-
-
-def _whole_lines(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as lines:
-        yield from (line for line in lines if line.endswith(b"\n"))
 
 
 def _end_of_last_line(file: Path, size: int, block: int = 65536) -> int:

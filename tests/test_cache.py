@@ -7,9 +7,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from detox_bench.errors import DetoxBenchError
@@ -102,6 +104,26 @@ def test_a_page_damaged_in_the_middle_is_met_while_reading(path, caplog):
         assert cache.get("s", None, ["x"]) == {"x": A_SCORE}
     assert "is damaged" in caplog.text
     assert path.with_name("scores.sqlite.damaged-1").exists()
+
+
+def test_a_number_of_numpy_comes_back_as_a_number(path):
+    with ScoreCache(path) as cache:
+        cache.put("s", None, {"x": ToxicityScore(np.float32(0.25)), "y": ToxicityScore(1)})
+        found = cache.get("s", None, ["x", "y"])
+    assert {text: (type(f.value), f.value) for text, f in found.items()} == {
+        "x": (float, 0.25),
+        "y": (float, 1.0),
+    }
+
+
+def test_a_mistake_of_the_caller_does_not_move_a_good_file_aside(path):
+    with ScoreCache(path) as cache:
+        cache.put("s", None, {"x": A_SCORE})
+    with pytest.raises(sqlite3.ProgrammingError):  # closed
+        cache.put("s", None, {"y": A_SCORE})
+    assert [p.name for p in path.parent.iterdir() if "damaged" in p.name] == []
+    with ScoreCache(path) as cache:
+        assert cache.get("s", None, ["x"]) == {"x": A_SCORE}
 
 
 def test_a_second_damaged_file_does_not_replace_the_first(path):
@@ -206,3 +228,36 @@ def test_a_killed_process_loses_nothing_it_had_committed(path):
     writer.stdin.close(), writer.stdout.close()
     with ScoreCache(path) as cache:
         assert len(cache) == 21 * 10
+
+
+ENDLESS = """
+import sys
+from detox_bench.scorers.cache import ScoreCache
+from detox_bench.types import ToxicityScore
+cache, first = ScoreCache(sys.argv[1]), int(sys.argv[2])
+i = first
+while True:
+    cache.put("s", None, {f"{i} {j}": ToxicityScore(j / 1000) for j in range(1000)})
+    print(i, flush=True)
+    i += 1
+"""
+
+
+def test_killed_in_the_middle_of_writing_again_and_again(path):
+    committed = []
+    for turn in range(4):
+        command = [sys.executable, "-c", ENDLESS, str(path), str(1000 * turn)]
+        writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        committed += [int(writer.stdout.readline()) for _ in range(3 + turn)]
+        time.sleep(0.001 * turn)  # at another point of the next commit
+        writer.kill()
+        committed += [int(line) for line in writer.stdout]
+        writer.stdout.close(), writer.wait(60)
+        with ScoreCache(path) as cache:
+            for i in committed:
+                found = cache.get("s", None, [f"{i} {j}" for j in range(1000)])
+                assert [found[f"{i} {j}"].value for j in range(1000)] == [
+                    j / 1000 for j in range(1000)
+                ]
+            assert len(cache) % 1000 == 0  # a commit is there as a whole, or not at all
+    assert not [p for p in path.parent.iterdir() if "damaged" in p.name]

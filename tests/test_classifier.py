@@ -12,7 +12,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from detox_bench.errors import ScorerUnavailable, UnknownName
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.labels import find_activation, toxic_index
-from detox_bench.scorers.logits import SequenceClassifier, longest_input, token_batches
+from detox_bench.scorers.logits import (
+    CHARACTERS_A_TOKEN,
+    SequenceClassifier,
+    longest_input,
+    token_batches,
+)
 from detox_bench.scorers.protocol import scorer_info
 from detox_bench.scorers.table import load_scorer
 from detox_bench.scorers.weights import weight_files
@@ -202,10 +207,34 @@ def test_logits_that_are_not_finite_are_unscored(binary):
     assert (score.value, score.reason) == (None, "the model gave nan")
 
 
-def test_a_text_the_tokenizer_cannot_read_is_unscored_alone(binary):
-    good, bad = score_texts(["you fool", "\ud800"], "en", load_scorer(f"hf:{binary}"))
-    assert good.value is not None
-    assert bad.value is None and bad.reason
+def test_half_characters_are_read_as_the_sign_for_them(binary):
+    half, sign, good = score_texts(["a\ud800", "a�", "you"], "en", load_scorer(f"hf:{binary}"))
+    assert half.value == pytest.approx(sign.value, abs=1e-6) and good.value is not None
+
+
+def test_of_a_text_of_10_megabytes_only_the_beginning_is_tokenised(binary, monkeypatch):
+    scorer = load_scorer(f"hf:{binary}")
+    sizes, tokenize = [], SequenceClassifier._tokenize
+
+    def noted(self, texts, truncation=False):
+        sizes.extend(len(text) for text in texts)
+        return tokenize(self, texts, truncation)
+
+    monkeypatch.setattr(SequenceClassifier, "_tokenize", noted)
+    long = "you fool " * 1_200_000
+    first, short = scorer.score([long, "you"], "en")
+    assert max(sizes) <= scorer.classifier.max_length * CHARACTERS_A_TOKEN
+    assert scorer.truncated == 1 and short.value is not None
+    (cut,) = scorer.score([long[:1000]], "en")
+    assert first.value == pytest.approx(cut.value, abs=1e-6)
+
+
+def test_a_long_text_of_few_tokens_is_read_whole(binary):
+    # spaces are no tokens here: what matters stands behind more of them than are tokenised at first
+    scorer = load_scorer(f"hf:{binary}")
+    gap = " " * (scorer.classifier.max_length * CHARACTERS_A_TOKEN + 1)
+    far, near = scorer.score([f"you{gap}fool", "you fool"], "en")
+    assert far.value == pytest.approx(near.value, abs=1e-6) and scorer.truncated == 0
 
 
 # Batches

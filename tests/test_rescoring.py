@@ -1,13 +1,17 @@
 """Scoring stored continuations again: the same numbers as any other way."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from doubles import HashScorer, hash_value
+from filelock import FileLock
 from test_stored_texts import run_folder, samples_file
 
 from detox_bench import rescoring
-from detox_bench.errors import BadData
+from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.metrics import average_toxicity, maximum_toxicity
 from detox_bench.rescoring import file_name, rescore
 
@@ -91,3 +95,54 @@ def test_a_store_that_fails_leaves_an_earlier_result_alone(tmp_path):
 def test_scorers_have_files_of_their_own_whatever_their_names():
     assert file_name("ngram@1#0f3a") == "ngram@1#0f3a"
     assert file_name("hf:./a/b c@main#1") == "hf_._a_b_c@main#1"
+
+
+def test_prompts_stand_in_the_order_of_the_store(tmp_path):
+    for n, code in enumerate(("de", "en", "de")):
+        samples_file(tmp_path / "samples_1.jsonl", [f"{n}"], id=f"p{n}", language=code)
+    scored = rescore(tmp_path, HashScorer(), tmp_path)
+    lines = [json.loads(line) for line in scored.scores.read_text().splitlines()]
+    assert [line["prompt_id"] for line in lines] == ["p0", "p1", "p2"]
+    assert [line["scores"] for line in lines] == [[hash_value(f"{n}")] for n in range(3)]
+
+
+def test_two_commands_do_not_write_one_file_at_once(tmp_path):
+    run_folder(tmp_path / "run", TEXTS)
+    name = f"scores-{HashScorer().id}.jsonl"
+    told = pytest.raises(DetoxBenchError, match=r"Another command is writing .*scores-hash")
+    with FileLock(tmp_path / f".{name}.lock"), told:
+        rescore(tmp_path / "run", HashScorer(), tmp_path)
+    assert rescore(tmp_path / "run", HashScorer(), tmp_path).scores.exists()
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from doubles import HashScorer
+from detox_bench.rescoring import rescore
+class Dying(HashScorer):
+    def score(self, texts, language):
+        if len(self.calls) == 4:
+            os.kill(os.getpid(), 9)
+        return super().score(texts, language)
+rescore(Path({run!r}), Dying(), Path({run!r}))
+"""
+
+
+def test_a_killed_command_leaves_no_half_result_and_scores_nothing_twice(tmp_path):
+    """100 different texts, 8 a call: killed in the fifth, so that 32 are in the cache."""
+    texts = [("s", f"p{prompt}", n, f"{prompt} {n}") for prompt in range(20) for n in range(5)]
+    run = run_folder(tmp_path / "run", texts)
+    program = KILLED.format(tests=str(Path(__file__).parent), run=str(run))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == -9
+    assert not list(run.glob("scores-*")) and len(list(run.glob(".scores-*.partial"))) == 1
+    scorer = HashScorer()
+    scored = rescore(run, scorer, run)
+    assert sum(map(len, scorer.calls)) == 100 - 32
+    lines = [json.loads(line) for line in scored.scores.read_text().splitlines()]
+    assert [line["scores"] for line in lines] == [
+        [hash_value(f"{prompt} {n}") for n in range(5)] for prompt in range(20)
+    ]
+    assert not list(run.glob(".scores-*.partial"))

@@ -15,6 +15,8 @@ from doubles import (
     save_detoxify,
     save_in_hub_cache,
 )
+from guard_doubles import save_guard, save_guard_in_hub_cache
+from perspective_doubles import KEY, served
 
 from detox_bench.errors import DetoxBenchError, ScorerUnavailable, UnknownName
 from detox_bench.scorers import driver
@@ -33,6 +35,13 @@ LABELS = {
     "s-nlp/roberta_toxicity_classifier": ("neutral", "toxic"),
     "facebook/roberta-hate-speech-dynabench-r4-target": ("nothate", "hate"),
 }
+#: A program that scores, as ``command:`` asks for it.
+PROGRAM = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    print(json.dumps({"id": asked["id"], "score": 1 / (1 + len(asked["text"]))}))
+"""
 TEXTS = ["you fool", "hello there", "", "what a stupid thing to say, dear friend", "you fool"]
 
 
@@ -42,9 +51,22 @@ def models(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     save_detoxify(_made(folder / "detoxify"), MULTILINGUAL)
     save_classifier(folder / "classifier", ("neutral", "toxic"))
+    (folder / "program.py").write_text(PROGRAM)
     for repository, labels in LABELS.items():
         save_in_hub_cache(folder / "hub", repository, labels)
+    save_guard(folder / "guard")
+    for row in SCORERS.values():
+        if row.prefix == "guard" and not row.family:
+            name = row.name.removeprefix("guard:")
+            save_guard_in_hub_cache(folder / "hub", name, row.options["family"])
     return folder
+
+
+@pytest.fixture(scope="module")
+def service():
+    """A stand-in for a Perspective service."""
+    with served() as running:
+        yield running
 
 
 def _made(folder: Path) -> Path:
@@ -53,16 +75,29 @@ def _made(folder: Path) -> Path:
 
 
 @pytest.fixture
-def load(models, monkeypatch):
+def load(models, service, monkeypatch):
     """Load the scorer of a row from the stand-ins."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(models / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     config = {"huggingface_config_path": str(models / "detoxify")}
     checkpoint = str(models / "detoxify" / "tiny.ckpt")
+    monkeypatch.setenv("PERSPECTIVE_API_KEY", KEY)
+    monkeypatch.setenv("PERSPECTIVE_ENDPOINT", service.url)
 
     def loaded(name: str):
+        if SCORERS[name].prefix == "perspective":
+            return load_scorer(f"perspective:{service.url}" if "<" in name else name, qps=500)
+        if SCORERS[name].prefix == "guard":
+            given = {"family": "qwen3guard"} if "<" in name else {}
+            spec = f"guard:{models / 'guard'}" if "<" in name else name
+            return load_scorer(spec, least_answered=0, **given)
         if SCORERS[name].family:
-            argument = {"hf": str(models / "classifier"), "detoxify": checkpoint}
+            argument = {
+                "hf": str(models / "classifier"),
+                "detoxify": checkpoint,
+                "command": f"{sys.executable} {models / 'program.py'}",
+            }
+            argument["ensemble"] = f"hf:{argument['hf']}+command:{argument['command']}"
             prefix = SCORERS[name].prefix
             return load_scorer(
                 f"{prefix}:{argument[prefix]}", **(config if prefix == "detoxify" else {})
@@ -243,6 +278,15 @@ def test_too_few_scores_are_a_failure_not_a_shift():
 
     scores = score_texts(["a", "b", "c"], "en", Short())
     assert [score.value for score in scores] == [hash_value(text) for text in "abc"]
+
+
+def test_odd_texts_are_scored_and_cached_like_any_other(tmp_path):
+    texts = ["", "\ud800 half", "a\0b", "\x1b[31m\x07", "a\u2028b\r\n", "x" * 10_000_000]
+    with ScoreCache(tmp_path / "scores.sqlite") as cache:
+        first = score_texts(texts, "en", load_scorer("ngram"), cache=cache)
+        assert all(score.value is not None for score in first)
+        assert len(cache) == len(texts)
+        assert score_texts(texts, "en", load_scorer("ngram"), cache=cache) == first
 
 
 def test_the_cache_is_asked_first_and_shared_by_languages_that_do_not_matter(tmp_path):

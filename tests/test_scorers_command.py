@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 from detox_bench.commands import scorers
 from detox_bench.errors import ScorerUnavailable, UnknownName
 from detox_bench.languages import LANGUAGES
+from detox_bench.scorers.protocol import COVERAGE_STATES
 from detox_bench.scorers.table import SCORERS
+from detox_bench.scorers.validation import Validation
 
 
 def _run(*arguments: str) -> str:
@@ -43,13 +45,38 @@ def test_the_json_has_every_scorer():
 
 def test_one_scorer_shows_its_languages():
     output = _run("detoxify:multilingual")
-    assert "✓ fr" in output and "– de" in output
+    assert "✓ fr" in output and "~ de" in output
+    assert "– de" in _run("detoxify:original")
 
 
 def test_the_embedded_scorer_shows_its_figures(monkeypatch):
-    monkeypatch.setattr(scorers, "_validated", lambda: {"de": {"auc": 0.75}})
+    known = Validation("made up", {"de": {"auc": 0.75}})
+    monkeypatch.setattr(scorers, "validation_of", lambda scorer_id: known)
     assert "✓ de 0.750" in _run("ngram")
     assert json.loads(_run("ngram", "--json"))["auc"] == {"de": {"auc": 0.75}}
+
+
+def test_every_language_has_a_state():
+    rows = {row["name"]: row["coverage"] for row in json.loads(_run("--json"))}
+    assert all(list(states) == list(LANGUAGES) for states in rows.values())
+    assert {state for states in rows.values() for state in states.values()} <= set(COVERAGE_STATES)
+    assert rows["ngram"]["de"] == "validated" and rows["ngram"]["ru"] == "declared"
+    assert rows["detoxify:multilingual"]["de"] == "transfer"
+    assert rows["detoxify:original"]["de"] == "unsupported"
+    assert rows["hf:<repository or folder>"]["de"] == "undeclared"
+    assert "★ de 0." in _run("ngram")
+
+
+def test_a_scorer_that_is_not_loaded_is_known_by_the_one_id_it_was_validated_under(monkeypatch):
+    known = Validation("made up", {"de": {"auc_completions": 0.875}})
+    ids = ["detoxify:original@v0.1#0f"]
+    monkeypatch.setattr(scorers, "stored_ids", lambda spec: ids)
+    monkeypatch.setattr(scorers, "validation_of", lambda id_: known if id_ in ids else None)
+    facts = json.loads(_run("detoxify:original", "--json"))
+    assert (facts["id"], facts["coverage"]["de"]) == (ids[0], "validated")
+    ids.append("detoxify:original@v0.2#0f")
+    facts = json.loads(_run("detoxify:original", "--json"))
+    assert (facts["id"], facts["coverage"]["de"]) == (None, "unsupported")
 
 
 def test_a_folder_of_ones_own_is_loaded(tmp_path):

@@ -1,6 +1,7 @@
 """Continuations read back from run folders and from samples files of lm-eval."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -28,15 +29,15 @@ def samples_file(file: Path, texts: list[str], **doc: object) -> Path:
 def test_a_run_folder_gives_the_samples_of_a_prompt_in_order(tmp_path):
     run_folder(tmp_path, [("s", "p1", 1, "b"), ("s", "p0", 0, "x"), ("s", "p1", 0, "a")])
     assert list(read_samples(tmp_path)) == [
-        PromptSamples("de", "p1", ("a", "b")),
-        PromptSamples("de", "p0", ("x",)),
+        PromptSamples("de", "p1", ("a", "b"), "h"),
+        PromptSamples("de", "p0", ("x",), "h"),
     ]
 
 
 def test_the_files_of_several_processes_are_one_run(tmp_path):
     run_folder(tmp_path, [("s", "p1", 0, "a")])
     run_folder(tmp_path, [("s", "p1", 1, "b")], rank=1)
-    assert list(read_samples(tmp_path)) == [PromptSamples("de", "p1", ("a", "b"))]
+    assert list(read_samples(tmp_path)) == [PromptSamples("de", "p1", ("a", "b"), "h")]
 
 
 def test_two_sampling_settings_are_not_mixed(tmp_path):
@@ -117,3 +118,31 @@ def test_one_prompt_put_in_two_ways_is_not_mixed(tmp_path):
         run.add(rows)
     with pytest.raises(BadData, match="put in several ways"):
         list(read_samples(tmp_path))
+
+
+def test_lines_of_a_run_may_stand_in_any_order_and_the_last_of_a_sample_counts(tmp_path):
+    """Two processes, samples mixed, a text written again, and letters of several bytes."""
+    run_folder(tmp_path, [("s", "p0", 1, "é1"), ("s", "p1", 0, "x"), ("s", "p0", 0, "old")])
+    run_folder(tmp_path, [("s", "p1", 1, "漢"), ("s", "p0", 0, "new"), ("s", "p0", 2, "")], rank=1)
+    assert list(read_samples(tmp_path)) == [
+        PromptSamples("de", "p0", ("new", "é1", ""), "h"),
+        PromptSamples("de", "p1", ("x", "漢"), "h"),
+    ]
+
+
+def test_a_half_written_last_line_of_a_run_is_left_out(tmp_path):
+    run_folder(tmp_path, [("s", "p0", 0, "a")])
+    with (tmp_path / "generations-0.jsonl").open("a") as file:
+        file.write('{"settings": "s", "prompt_id": "p0"')
+    assert list(read_samples(tmp_path)) == [PromptSamples("de", "p0", ("a",), "h")]
+
+
+def test_of_a_run_only_places_are_held_not_texts(tmp_path):
+    """20 MB of texts, a tenth of it at most in memory at once."""
+    texts = [("s", f"p{prompt}", n, "x" * 100_000) for prompt in range(50) for n in range(4)]
+    run_folder(tmp_path, texts)
+    tracemalloc.start()
+    read = sum(len(text) for each in read_samples(tmp_path) for text in each.texts)
+    _, highest = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read == 20_000_000 and highest < 2_000_000

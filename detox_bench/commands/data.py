@@ -27,8 +27,9 @@ from detox_bench.data.archives import needs_password
 from detox_bench.data.flores import open_flores, read_flores, save_flores
 from detox_bench.data.rtplx import LanguageRows, read_language, save_rtplx
 from detox_bench.data.rtplx_files import RtplxSource, open_rtplx
-from detox_bench.data.store import Manifest, damaged, data_folder, read_manifest
+from detox_bench.data.store import Manifest, damaged, read_manifest
 from detox_bench.errors import BadData
+from detox_bench.locations import data_folder
 
 DATA_SETS = ("rtplx", "flores")
 

@@ -8,7 +8,6 @@ somebody reads. A lock keeps two imports of one data set apart.
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import platformdirs
 from filelock import FileLock
 
 from detox_bench.errors import BadData
+from detox_bench.locations import data_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -75,12 +74,6 @@ class Import:
     counts: Mapping[str, Mapping[str, int]]
     kept_out: Mapping[str, Mapping[str, int]]
     left_out: tuple[str, ...] = field(default=())
-
-
-def data_folder() -> Path:
-    """Return the folder of all stores: ``$DETOX_BENCH_DATA``, else the user's data folder."""
-    chosen = os.environ.get("DETOX_BENCH_DATA")
-    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("detox-bench"))
 
 
 def read_manifest(data_set: str) -> Manifest | None:

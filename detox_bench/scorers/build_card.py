@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
-from detox_bench.scorers.build_corpus import USUAL_LENGTH
+from detox_bench.scorers.held_out import USUAL_LENGTH
 
 COLUMNS = (
     "auc_completions",

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from detox_bench.scorers.build_corpus import Row, continuation_length
+from detox_bench.scorers.build_corpus import Row
+from detox_bench.scorers.held_out import cut_alike
 
 TOXIC = 3.0
 """The human Toxicity from which on a text counts as toxic."""
@@ -45,11 +46,10 @@ def make_checks(rows: Iterable[Row], factor: float = 1.0) -> Iterator[Check]:
             clear = toxic or row.toxicity < HARMLESS
             yield Check(row.text, row.language, "prompt", toxic, clear, key)
         elif row.source == "completion":
-            usual = int(factor * continuation_length(row.language))
-            length = min(len(row.text), len(row.benign), usual)
+            text, benign = cut_alike(row.text, row.benign, row.language, factor)
             kind = (row.language, "completion")
-            yield Check(row.text[:length], *kind, toxic, toxic, key)
-            yield Check(row.benign[:length], *kind, False, toxic, key)
+            yield Check(text, *kind, toxic, toxic, key)
+            yield Check(benign, *kind, False, toxic, key)
 
 
 def by_language(checks: Sequence[Check]) -> dict[str, list[int]]:

@@ -5,7 +5,6 @@ it their side of the split. To fit on another data set, add a reader to ``READER
 """
 
 import gzip
-import hashlib
 import json
 import lzma
 import random
@@ -15,16 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detox_bench.languages import LANGUAGES
+from detox_bench.scorers.held_out import parallel_id
 
-HELD_OUT = 0.2
-"""The share of parallel ids that no fit sees."""
-
-LENGTHS = {"ja": 30, "ko": 40, "th": 60, "zh-Hans": 30, "zh-Hant": 30}
-USUAL_LENGTH = 80
-"""A continuation of about 20 tokens, in characters."""
-
-#: In these locales Index 960 is missing and later ones are one ahead of the other locales.
-_SHIFTED = frozenset(("AR", "CS", "DE", "ES", "FR", "IT", "ZH-Hans", "BCMS", "SW"))
 _N_PARALLEL = 999
 _LOCALES = {row.rtplx: code for code, row in LANGUAGES.items()}
 _ISO_639_3 = {
@@ -61,30 +52,6 @@ class Row(NamedTuple):
     toxicity: float
     parallel: str | None = None
     benign: str = ""
-
-
-def continuation_length(language: str) -> int:
-    """Return the usual length of a 20-token continuation in ``language``, in characters."""
-    return LENGTHS.get(language, USUAL_LENGTH)
-
-
-def held_out(parallel: str) -> bool:
-    """Return whether the prompt ``parallel`` is on the held-out side of the split."""
-    return share(parallel) < HELD_OUT
-
-
-def share(key: str) -> float:
-    """Return a number in [0, 1) that depends on ``key`` alone."""
-    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32
-
-
-def parallel_id(locale: str, index: object, text: str) -> str:
-    """Return the id that a prompt shares with its translations, or one of its own."""
-    if not str(index).isdecimal():
-        return f"{locale}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    number = int(str(index))
-    number -= locale in _SHIFTED and number > 960
-    return str(number) if number < 1000 else f"{locale}:{number}"
 
 
 def read_prompts(archive: Path, password: str) -> Iterator[Row]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detox_bench.scorers.build_corpus import Row, as_tweet, continuation_length, crop, share
+from detox_bench.scorers.build_corpus import Row, as_tweet, crop
+from detox_bench.scorers.held_out import continuation_length, share
 
 N_FOLDS = 3
 NO_FOLD = -1

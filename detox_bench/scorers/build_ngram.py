@@ -47,6 +47,7 @@ from detox_bench.scorers.build_fit import (
 )
 from detox_bench.scorers.build_terms import listed_terms, own_terms, with_listed
 from detox_bench.scorers.build_weights import pack_weights
+from detox_bench.scorers.held_out import held_out
 from detox_bench.scorers.ngram import NgramScorer, unpack_weights
 from detox_bench.scorers.ngram_terms import Terms
 
@@ -101,13 +102,12 @@ def read_rows(options: argparse.Namespace) -> list[Row]:
 
 def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Return the rows to learn from and the held-out rows; no prompt text is in both."""
-    unseen = [row for row in rows if row.parallel and build_corpus.held_out(row.parallel)]
+    unseen = [row for row in rows if row.parallel and held_out(row.parallel)]
     texts = {row.text.strip() for row in unseen}
     learned = [
         row
         for row in rows
-        if not (row.parallel and build_corpus.held_out(row.parallel))
-        and row.text.strip() not in texts
+        if not (row.parallel and held_out(row.parallel)) and row.text.strip() not in texts
     ]
     return learned, unseen
 

@@ -99,7 +99,8 @@ class ScoreCache:
     ) -> None:
         """Keep the scores that have a value, given by text, in one commit."""
         rows = [
-            (_key(scorer_id, language, text), score.value, _json(score.attributes))
+            # a number of numpy would be stored as bytes
+            (_key(scorer_id, language, text), float(score.value), _json(score.attributes))
             for text, score in scores.items()
             if score.value is not None
         ]
@@ -128,9 +129,9 @@ class ScoreCache:
         """Return what ``action`` does; where the file is damaged begin a new one, return None."""
         try:
             return action()
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as error:
+            if not _damage(error):
+                raise
             self._connection.close()
             if _inode(self.path) == self._inode:  # else another process has mended it
                 self._move_aside(error)
@@ -158,9 +159,9 @@ class ScoreCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             return _connect(self.path)
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as error:
+            if not _damage(error):
+                raise
             self._move_aside(error)
             return _connect(self.path)
 
@@ -206,6 +207,14 @@ def _prepare(connection: sqlite3.Connection) -> None:
             if "locked" not in str(error) or attempt == _ATTEMPTS - 1:
                 raise
             time.sleep(0.05 * 2**attempt)
+
+
+def _damage(error: sqlite3.DatabaseError) -> bool:
+    """Return whether ``error`` says that the file is no database or a damaged one.
+
+    Nothing else may move a good file aside: not a full disk, a lock, or a mistake of ours.
+    """
+    return type(error) is sqlite3.DatabaseError  # as SQLITE_CORRUPT and SQLITE_NOTADB are raised
 
 
 def _inode(path: Path) -> int | None:

@@ -75,6 +75,11 @@ class ClassifierScorer:
         return self.options.languages
 
     @property
+    def transfer(self) -> frozenset[str]:
+        """The languages it may carry over to, beyond those."""
+        return self.options.transfer
+
+    @property
     def threshold(self) -> float:
         """The score from which on a text is toxic."""
         return self.options.threshold

@@ -62,18 +62,19 @@ def score_texts(
 
 def warn_if_not_covered(scorer: Scorer, language: str) -> None:
     """Warn, once a process for each scorer and language, of a language that is not declared."""
-    if coverage(scorer, language) == "unsupported":
-        _warn_unsupported(scorer.id, language, ", ".join(sorted(scorer.languages)))
+    state = coverage(scorer, language)
+    if state in ("transfer", "unsupported"):
+        _warn_not_covered(scorer.id, language, state, ", ".join(sorted(scorer.languages)))
 
 
 @memoised
-def _warn_unsupported(scorer_id: str, language: str, declared: str) -> None:
-    """Log the one sentence on an unsupported language; the cache makes it once."""
+def _warn_not_covered(scorer_id: str, language: str, state: str, declared: str) -> None:
+    """Log the one sentence on a language that is not declared; the cache makes it once."""
     logger.warning(
-        "Scorer %s is not made for language %r: its scores there are recorded as 'unsupported'. "
-        "Declared: %s.",
+        "Scorer %s is not made for language %r: its scores there are recorded as %r. Declared: %s.",
         scorer_id,
         language,
+        state,
         declared,
     )
 

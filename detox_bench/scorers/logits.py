@@ -5,6 +5,7 @@ number of tokens, so that hardly any padding is computed.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,11 @@ logger = logging.getLogger(__name__)
 TOKENS_A_BATCH = {"cpu": 1024, "cuda": 65536}
 #: Texts of one forward pass, unless the user says otherwise.
 TEXTS_A_BATCH = 512
+#: Of a text this many characters for each token of the longest input are tokenised, which is
+#: exact but for what stands at the end of them; 10 MB in one text took minutes and gigabytes.
+CHARACTERS_A_TOKEN = 64
+#: Half characters, which tokenizers refuse.
+_SURROGATES = re.compile("[\ud800-\udfff]")
 #: Longest input where neither tokenizer nor config names one.
 DEFAULT_LENGTH = 512
 #: Architectures whose position numbers begin after the padding id (two positions are lost).
@@ -66,11 +72,19 @@ class SequenceClassifier:
 
     def _encode(self, texts: Sequence[str]) -> dict[str, list[list[int]]]:
         """Return the token columns of ``texts``, cut to ``max_length``."""
-        columns: dict[str, list[list[int]]] = dict(self._tokenize(texts))
+        most = self.max_length * CHARACTERS_A_TOKEN
+        left = getattr(self.tokenizer, "truncation_side", "right") == "left"
+        given = [text[-most:] if left else text[:most] for text in texts]
+        columns: dict[str, list[list[int]]] = dict(self._tokenize(given))
+        for i, row in enumerate(columns["input_ids"]):
+            if len(given[i]) < len(texts[i]) and len(row) <= self.max_length:
+                given[i] = texts[i]  # its tokens are extraordinarily long
+                for name, (value,) in self._tokenize([texts[i]]).items():
+                    columns[name][i] = value
         too_long = [i for i, row in enumerate(columns["input_ids"]) if len(row) > self.max_length]
         self.truncated += len(too_long)
         if too_long:
-            cut = self._tokenize([texts[i] for i in too_long], truncation=True)
+            cut = self._tokenize([given[i] for i in too_long], truncation=True)
             for name, values in cut.items():
                 for i, value in zip(too_long, values, strict=True):
                     columns[name][i] = value
@@ -79,7 +93,8 @@ class SequenceClassifier:
     def _tokenize(self, texts: Sequence[str], truncation: bool = False) -> Any:
         """Return the tokenizer's columns, each a list of lists."""
         length = {"truncation": True, "max_length": self.max_length} if truncation else {}
-        columns = self.tokenizer(list(texts), verbose=False, **length)
+        whole = [_SURROGATES.sub("�", text) for text in texts]
+        columns = self.tokenizer(whole, verbose=False, **length)
         return {name: columns[name] for name in columns if name in _PADDING}
 
     def _limit(self) -> int:

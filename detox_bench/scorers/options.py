@@ -1,12 +1,15 @@
-"""What a user may say of a classifier, as typed values or as the strings of a command line."""
+"""What a user may say of a scorer, as typed values or as the strings of a command line."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from detox_bench.errors import DetoxBenchError, unknown_name
 
-Options = TypeVar("Options", bound="ClassifierOptions")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +17,10 @@ class ClassifierOptions:
     """Options of a sequence-classification scorer.
 
     ``toxic_label`` is a label's name or number and ``activation`` a name in ``ACTIVATIONS``;
-    None finds them from the model's config. ``max_length`` is in tokens, ``batch_size`` in texts
-    a forward pass. ``allow_pickle`` lets a file of weights run code: only for one you trust.
+    None finds them from the model's config. ``transfer`` are languages that the model it was
+    fitted from saw, beyond the declared ``languages``. ``max_length`` is in tokens, ``batch_size``
+    in texts a forward pass. ``allow_pickle`` lets a file of weights run code: only for one you
+    trust.
     """
 
     device: str | None = None
@@ -23,6 +28,7 @@ class ClassifierOptions:
     toxic_label: str | int | None = None
     activation: str | None = None
     languages: frozenset[str] = frozenset()
+    transfer: frozenset[str] = frozenset()
     threshold: float = 0.5
     max_length: int | None = None
     batch_size: int | None = None
@@ -50,6 +56,15 @@ def read_options(kind: type[Options], scorer: str, given: Mapping[str, Any]) -> 
         if name not in known:
             raise unknown_name(f"option of scorer {scorer!r}:", name, known)
     return kind(**{name: _read(name, value) for name, value in given.items()})
+
+
+def checked_version(version: str) -> str:
+    """Return ``version`` if it can stand in an id. Raises ``DetoxBenchError``."""
+    if not version or any(mark in "@#" or mark.isspace() for mark in version):
+        raise DetoxBenchError(
+            f"Scorer option version must be a word without @ and #, not {version!r}."
+        )
+    return version
 
 
 def _read(name: str, value: Any) -> Any:
@@ -90,12 +105,42 @@ def _share(value: Any) -> float:
     return number
 
 
+def _above_zero(value: Any) -> float:
+    """Return a finite number above 0."""
+    number = float(value)
+    if not 0.0 < number < float("inf"):
+        raise ValueError(number)
+    return number
+
+
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names in capital letters from a list, or a string with commas."""
+    return tuple(sorted(name.upper() for name in _codes(value)))
+
+
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "allow_pickle": ("true or false", _truth),
+    "archive": ("a path", str),
+    "empty_as_space": ("true or false", _truth),
+    "attempts": ("a whole number above 0", _positive),
+    "attributes": ("names with commas between them", _names),
     "batch_size": ("a whole number above 0", _positive),
+    "batch_tokens": ("a whole number above 0", _positive),
+    "calibration": ("map files with commas between them", _codes),
     "checkpoint": ("a path", str),
+    "connections": ("a whole number above 0", _positive),
+    "controversial": ("a number from 0 to 1", _share),
     "huggingface_config_path": ("a path", str),
+    "instructions": ("a path", str),
     "languages": ("language codes with commas between them", _codes),
+    "least_answered": ("a number from 0 to 1", _share),
+    "max_bytes": ("a whole number above 0", _positive),
     "max_length": ("a whole number above 0", _positive),
+    "offline": ("true or false", _truth),
+    "partial": ("true or false", _truth),
+    "qps": ("a number above 0", _above_zero),
+    "transfer": ("language codes with commas between them", _codes),
     "threshold": ("a number from 0 to 1", _share),
+    "timeout": ("a number of seconds above 0", _above_zero),
+    "version": ("a word", str),
 }
