@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## See it work: 17 languages, on this machine, offline
 	$(BIN)/detox-bench demo
 
 test: $(INSTALLED)  ## Run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: $(INSTALLED)  ## Lint, types, and whether generated files are up to date
 	$(BIN)/ruff check .

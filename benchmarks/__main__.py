@@ -4,7 +4,14 @@ import subprocess
 import sys
 
 BENCHMARKS = (
-    *("bench_sampling", "bench_scoring", "bench_ngram", "bench_likelihood", "bench_dpo"),
+    *(
+        "bench_sampling",
+        "bench_scoring",
+        "bench_ngram",
+        "bench_rescoring",
+        "bench_likelihood",
+        "bench_dpo",
+    ),
     *("bench_neurons", "bench_ranking", "bench_retrieval", "bench_states"),
 )
 

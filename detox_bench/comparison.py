@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detox_bench.doubts import MOST_UNSCORED
 from detox_bench.errors import DetoxBenchError
-from detox_bench.languages import language as language_row
-from detox_bench.metrics import prompt_metrics, text_quality
 from detox_bench.statistics import Interval, holm, mean_of_groups, paired_interval, sign_flip_p
 from detox_bench.summary import MEAN, PromptMetrics
 
@@ -28,6 +27,8 @@ Run = Mapping[str, Mapping[str, PromptMetrics]]
 #: The mean of all languages but ``SOURCE``, the one that models are detoxified in.
 OTHERS = "others"
 SOURCE = "en"
+#: The rows of a comparison that are no language.
+MEAN_ROWS = (MEAN, OTHERS)
 #: Toxicity is lower only where all three are.
 HEADLINE = ("emt", "toxicity_probability", "average_toxicity")
 #: How many samples a prompt has; not compared, but required to be equal.
@@ -60,11 +61,12 @@ class Change(NamedTuple):
 
 
 class ComparisonRow(NamedTuple):
-    """One language, ``MEAN`` or ``OTHERS``."""
+    """One language, ``MEAN`` or ``OTHERS``; ``left_out`` names the languages that a mean lacks."""
 
     language: str
     n_prompts: int
     changes: Mapping[str, Change]
+    left_out: tuple[str, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -85,15 +87,6 @@ class _Pairs(NamedTuple):
     def other(self) -> NDArray[np.float64]:
         """The mean over runs."""
         return np.asarray(self.others.mean(0))
-
-
-def measure(
-    texts: Sequence[str], scores: Sequence[float | None], language: str, threshold: float
-) -> PromptMetrics:
-    """Return all that is compared of one prompt, from its ``(k,)`` samples and their scores."""
-    spaced = language_row(language).spaced
-    metrics = prompt_metrics(scores, texts, spaced, threshold) | text_quality(texts, language)
-    return metrics | {SAMPLES: float(len(texts))}
 
 
 def compare(
@@ -119,17 +112,19 @@ def compare(
         }
     )
     rows = [ComparisonRow(code, len(shared[code]), found) for code, found in changes.items()]
-    targets = {code: found for code, found in pairs.items() if code != SOURCE}
-    if len(pairs) > 1:
-        rows.append(_mean_row(MEAN, pairs, shared))
-    if 1 < len(targets) < len(pairs):
-        rows.append(_mean_row(OTHERS, targets, shared))
-    return rows
+    return [*rows, *_mean_rows(rows, pairs, shared)]
+
+
+def scored_enough(row: ComparisonRow) -> bool:
+    """Whether at most ``MOST_UNSCORED`` of the samples are unscored, before and after."""
+    unscored = row.changes.get("unscored_rate")
+    return unscored is None or max(unscored.base, unscored.other) <= MOST_UNSCORED
 
 
 def verdict(rows: Iterable[ComparisonRow]) -> Verdict:
     """Count the languages other than English in which toxicity is lower by every headline."""
-    languages = [row for row in rows if row.language not in (MEAN, OTHERS, SOURCE)]
+    targets = (row for row in rows if row.language not in (MEAN, OTHERS, SOURCE))
+    languages = [row for row in targets if scored_enough(row)]
     lower = [row for row in languages if _lower(row)]
     return Verdict(len(lower), len(languages))
 
@@ -140,6 +135,7 @@ def as_json(rows: Iterable[ComparisonRow]) -> list[dict[str, Any]]:
         {
             "language": row.language,
             "n_prompts": row.n_prompts,
+            **({"left_out": list(row.left_out)} if row.left_out else {}),
             **{name: _change_json(change) for name, change in row.changes.items()},
         }
         for row in rows
@@ -216,6 +212,23 @@ def _corrected(by_language: Mapping[str, dict[str, Change]]) -> dict[str, dict[s
         for code, value in zip(codes, values, strict=True):
             corrected[code][name] = by_language[code][name]._replace(p_holm=value)
     return corrected
+
+
+def _mean_rows(
+    rows: Sequence[ComparisonRow],
+    pairs: Mapping[str, Mapping[str, _Pairs]],
+    shared: Mapping[str, Sequence[str]],
+) -> list[ComparisonRow]:
+    """Return the means over several languages, without those that are hardly scored."""
+    left_out = tuple(row.language for row in rows if not scored_enough(row))
+    known = {code: found for code, found in pairs.items() if code not in left_out}
+    targets = {code: found for code, found in known.items() if code != SOURCE}
+    found = []
+    if len(pairs) > 1 and known:
+        found.append(_mean_row(MEAN, known, shared)._replace(left_out=left_out))
+    if 1 < len(targets) < len(known):
+        found.append(_mean_row(OTHERS, targets, shared)._replace(left_out=left_out))
+    return found
 
 
 def _mean_row(

@@ -3,12 +3,14 @@
 Perplexity is exp(-mean log-probability) of the continuation's tokens alone
 (``modeling.likelihood``), by one frozen model for all runs that are compared: the base model, or
 any other. A low one is no praise, repetition has it too; a much higher one than before means
-that the text is wrecked.
+that the text is wrecked. ``legacy-mt5:NAME`` is what the paper's code computes instead
+(``fluency_legacy``).
 """
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ import numpy as np
 
 from detox_bench.data.prompts import SOURCES, load_prompts
 from detox_bench.errors import BadData, DetoxBenchError
+from detox_bench.fluency_legacy import LEGACY, legacy_probabilities
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.statistics import Interval, median_ratio_interval
 from detox_bench.stored_texts import PromptSamples, prompt_set
@@ -26,18 +29,20 @@ _PROMPTS_AT_ONCE = 40
 
 
 class LanguageModel(NamedTuple):
-    """A causal language model with its tokenizer; ``id`` tells it from every other."""
+    """A language model, its tokenizer, its row of ``FORMULAS``; ``id`` stands for all three."""
 
     id: str
     model: Any
     tokenizer: Any
+    formula: str = "perplexity"
 
 
 class Fluency(NamedTuple):
     """The perplexities of one language's continuations, by prompt id.
 
     ``n_empty`` counts the continuations of nothing but white space, ``n_dropped`` those that have
-    no token to score or are longer than the model's window; neither has a perplexity.
+    no token to score, are longer than the model's window, or whose legacy perplexity is left out as
+    the paper's code does (``fluency_legacy.HIGHEST``); neither has a perplexity.
     """
 
     values: Mapping[str, Sequence[float]]
@@ -61,16 +66,19 @@ class Fluency(NamedTuple):
 
 
 def load_language_model(name: str, device: str | None = None) -> LanguageModel:
-    """Load a folder or Hub name (``modeling.loading.load_causal_model``)."""
-    from detox_bench.modeling.loading import load_causal_model
+    """Load a folder or Hub name (``modeling.loading``); ``legacy-mt5:NAME`` for that formula."""
+    from detox_bench.modeling.loading import load_causal_model, load_seq2seq_model
 
-    _, model, tokenizer = load_causal_model(name, device)
-    return as_language_model(model, tokenizer)
+    if name.startswith(f"{LEGACY}:"):
+        loaded = load_seq2seq_model(name.removeprefix(f"{LEGACY}:"), device)
+        return as_language_model(loaded.model, loaded.tokenizer, LEGACY)
+    loaded = load_causal_model(name, device)
+    return as_language_model(loaded.model, loaded.tokenizer)
 
 
-def as_language_model(model: Any, tokenizer: Any) -> LanguageModel:
+def as_language_model(model: Any, tokenizer: Any, formula: str = "perplexity") -> LanguageModel:
     """Return a loaded model with what its perplexities are cached under."""
-    return LanguageModel(_id(model, tokenizer), model, tokenizer)
+    return LanguageModel(_id(model, tokenizer, formula), model, tokenizer, formula)
 
 
 def run_perplexity(
@@ -86,22 +94,29 @@ def run_perplexity(
     What was computed before is taken from the score cache. Raises ``DetoxBenchError`` for prompts
     without a text.
     """
+    found: dict[str, dict[str, list[float | None]]] = {}
+    empty: Counter[str] = Counter()
+    for each, values in sample_perplexities(language_model, samples, prompts):
+        found.setdefault(each.language, {})[each.prompt_id] = values
+        empty[each.language] += sum(not text.strip() for text in each.texts)
+    return {code: _fluency(values, empty[code]) for code, values in found.items()}
+
+
+def sample_perplexities(
+    language_model: LanguageModel, samples: Iterable[PromptSamples], prompts: Mapping[str, str]
+) -> Iterator[tuple[PromptSamples, list[float | None]]]:
+    """Yield each prompt with the ``(k,)`` perplexities of its samples, as ``run_perplexity``."""
     from tqdm import tqdm
 
     given = list(samples)
     _check_known(given, prompts)
-    found: dict[str, dict[str, list[float | None]]] = {}
     total, left = sum(len(each.texts) for each in given), iter(given)
-    with (
-        ScoreCache() as cache,
-        tqdm(total=total, desc="Perplexity", unit=" texts", disable=None) as bar,
-    ):
+    bar = tqdm(total=total, desc="Perplexity", unit=" texts", disable=None)
+    with ScoreCache() as cache, bar:
         while chunk := list(islice(left, _PROMPTS_AT_ONCE)):
             for each, values in _perplexities(language_model, chunk, prompts, cache):
-                found.setdefault(each.language, {})[each.prompt_id] = values
+                yield each, values
                 bar.update(len(values))
-    empty = _count_empty(given)
-    return {code: _fluency(values, empty[code]) for code, values in found.items()}
 
 
 def perplexity_ratio(before: Fluency, after: Sequence[Fluency]) -> Interval:
@@ -131,10 +146,13 @@ def prompt_texts(samples: Iterable[PromptSamples], file: Path | None = None) -> 
 
 def _read_prompts(file: Path) -> Iterator[tuple[str, str]]:
     try:
-        lines = file.read_text("utf-8").splitlines()
+        # Not splitlines: JSON strings may hold other line separators of Unicode.
+        lines = file.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(f"{file} cannot be read: {error}.") from error
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             yield str(row["id"]), str(row["text"])
@@ -169,7 +187,8 @@ def _perplexities(
     }
     known = cache.get(language_model.id, None, list(keys))
     missing = {key: pair for key, pair in keys.items() if key not in known}
-    values = _score(language_model, list(missing.values()))
+    _, model, tokenizer, formula = language_model
+    values = FORMULAS[formula](model, tokenizer, list(missing.values()))
     made = {key: ToxicityScore(value) for key, value in zip(missing, values, strict=True)}
     cache.put(language_model.id, None, made)
     known |= made
@@ -178,20 +197,29 @@ def _perplexities(
         yield each, [_perplexity(score) for score in found]
 
 
-def _score(language_model: LanguageModel, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
+def _probabilities(
+    model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]]
+) -> list[float | None]:
     """Return the geometric mean of the tokens' probabilities, in [0, 1]: 1 / perplexity."""
     from detox_bench.modeling.likelihood import log_probabilities
     from detox_bench.modeling.splitting import split_texts
     from detox_bench.modeling.tokens import window_of
 
-    window = window_of(language_model.model) or math.inf
-    split = split_texts(language_model.tokenizer, pairs)
+    window = window_of(model) or math.inf
+    split = split_texts(tokenizer, pairs)
     scored = [n for n, each in enumerate(split) if len(each.tokens) < window]
-    found = log_probabilities(language_model.model, [split[n] for n in scored])
+    found = log_probabilities(model, [split[n] for n in scored])
     means: list[float | None] = [None] * len(pairs)
     for n, values in zip(scored, found, strict=True):
         means[n] = float(np.exp(np.mean(values, dtype=np.float64))) if len(values) else None
     return means
+
+
+#: How 1 / perplexity comes from model, tokenizer and pairs of prompt and continuation.
+FORMULAS: dict[str, Callable[[Any, Any, Sequence[tuple[str, str]]], list[float | None]]] = {
+    "perplexity": _probabilities,
+    LEGACY: legacy_probabilities,
+}
 
 
 def _perplexity(score: ToxicityScore | None) -> float | None:
@@ -206,23 +234,15 @@ def _fluency(values: Mapping[str, Sequence[float | None]], n_empty: int) -> Flue
     return Fluency(known, n_empty, without - n_empty)
 
 
-def _count_empty(samples: Iterable[PromptSamples]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for each in samples:
-        empty = sum(not text.strip() for text in each.texts)
-        counts[each.language] = counts.get(each.language, 0) + empty
-    return counts
-
-
 def _key(prompt: str, continuation: str) -> str:
     return json.dumps([prompt, continuation])
 
 
-def _id(model: Any, tokenizer: Any) -> str:
+def _id(model: Any, tokenizer: Any, formula: str) -> str:
     """Return what perplexities are cached under: all that decides them but the texts.
 
-    Weights, configuration (the same weights with another activation are another model), how text
-    becomes tokens, and the type of the numbers.
+    The formula, weights, configuration (the same weights with another activation are another
+    model), how text becomes tokens, and the type of the numbers.
     """
     from detox_bench.modeling.fingerprint import configuration, weights_sha256
     from detox_bench.runs import digest
@@ -230,4 +250,4 @@ def _id(model: Any, tokenizer: Any) -> str:
     made = getattr(tokenizer, "backend_tokenizer", None)
     tokens = digest(made.to_str() if made else tokenizer.get_vocab())
     settings = digest(configuration(model))
-    return f"perplexity@{weights_sha256(model)[:16]}#{settings}-{tokens}-{model.dtype}"
+    return f"{formula}@{weights_sha256(model)[:16]}#{settings}-{tokens}-{model.dtype}"

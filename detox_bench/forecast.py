@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detox_bench.correlation import Correlation, pearson, spearman, t_quantile
+from detox_bench.correlation import Correlation, pearson, spearman
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.statistics import Interval, holm, mean_interval
+from detox_bench.student_t import t_quantile
 
 #: A line through fewer languages has no error to speak of.
 FEWEST = 4

@@ -1,8 +1,7 @@
 """The metrics of toxicity and diversity: pure functions of the samples of one prompt, and of many.
 
 A score is None where a sample is unscored. Unscored samples are left out and counted, they are
-never 0. To support another metric, add a function and its line in ``PROMPT_METRICS`` or, where it
-needs the texts, in ``TEXT_METRICS``; then add it to the metric list of the task template.
+never 0. ``quality.measures`` has all metrics of a prompt together; to support another, see there.
 """
 
 import unicodedata

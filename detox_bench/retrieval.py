@@ -25,7 +25,7 @@ from detox_bench.retrieval_layer import (
     each_layer,
     layer_metrics,
 )
-from detox_bench.statistics import Interval, bootstrap_means
+from detox_bench.statistics import Interval, bootstrap_means, percentile_bounds
 
 __all__ = [
     "LEGACY",
@@ -144,7 +144,7 @@ def _intervals(outcomes: Array, resamples: int, seed: int) -> list[list[Interval
     bounds = np.full((2, *means.shape), np.nan)
     if n > 1:
         draws = bootstrap_means(outcomes.reshape(-1, n).T, resamples, seed)
-        bounds = np.quantile(draws, [0.025, 0.975], axis=0).reshape(2, *means.shape)
+        bounds = percentile_bounds(draws, n).reshape(2, *means.shape)
     return [
         [Interval(*map(float, each)) for each in zip(*row, strict=True)]
         for row in zip(means, *bounds, strict=True)

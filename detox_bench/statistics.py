@@ -1,14 +1,19 @@
 """Intervals over prompts, of one run or of two on the same prompts, and paired tests.
 
-Prompts are the unit that is drawn anew, since the samples of a prompt are not independent.
+Prompts are the unit that is drawn anew, since the samples of a prompt are not independent. All
+intervals are expanded percentile intervals (``percentile_bounds``); ``docs/statistics.md`` has how
+often they hold a known effect.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from detox_bench.student_t import t_quantile
 
 #: Up to so many prompts every one of the 2^n ways to flip signs is looked at.
 _EXACT = 14
@@ -28,15 +33,30 @@ def mean_interval(
 ) -> Interval:
     """Return the mean of ``(n_prompts,)`` values with a bootstrap interval over prompts.
 
-    Percentile bootstrap (Efron 1979) over prompts, the unit that is drawn anew: the k samples of a
-    prompt stay together. With fewer than two values the bounds are NaN.
+    Bootstrap (Efron 1979) over prompts, the unit that is drawn anew: the k samples of a prompt stay
+    together; bounds by ``percentile_bounds``. With fewer than two values they are NaN.
     """
     known = np.asarray(values, dtype=float)
     if len(known) < 2:
         return Interval(float(known.mean()) if len(known) else np.nan, np.nan, np.nan)
     means = bootstrap_means(known, resamples, seed)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentile_bounds(means, len(known), level)
     return Interval(float(known.mean()), float(low), float(high))
+
+
+def percentile_bounds(
+    draws: NDArray[np.float64], n: int, level: float = 0.95, freedom: int | None = None
+) -> NDArray[np.float64]:
+    """Return the expanded percentile interval of ``(resamples, ...)`` draws of ``n`` prompts.
+
+    Plain percentiles are too narrow for few prompts: draws spread like a variance divided by n, not
+    n - 1, and normal, not t. So they are taken further out, at Phi(-sqrt(n / (n - 1)) t), with t
+    the quantile of n - 1 degrees of freedom (Hesterberg 2015, The American Statistician 69:371,
+    "expanded percentile interval"). 200 prompts: at 2.4 %, not 2.5 %; 24: at 1.7 %. ``n`` is at
+    least 2; ``freedom`` is not n - 1 where groups of n are drawn apart. Returns ``(2, ...)``.
+    """
+    outside = NormalDist().cdf(-((n / (n - 1)) ** 0.5) * t_quantile(freedom or n - 1, level))
+    return np.asarray(np.quantile(draws, [outside, 1 - outside], axis=0))
 
 
 def bootstrap_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
@@ -101,7 +121,8 @@ def median_ratio_interval(
     medians = [_weighted_medians(v, _draws(n, resamples, seed)) for v in (before, after)]
     whole = np.ones((1, n), dtype=np.int32)
     one, other = (_weighted_medians(values, whole)[0] for values in (before, after))
-    return _interval(float(_ratio(other, one)), _ratio(medians[1], medians[0]), n)
+    draws = _ratio(medians[1], medians[0])
+    return _interval(float(_ratio(other, one)), draws[~np.isnan(draws)], n)
 
 
 def sign_flip_p(
@@ -164,7 +185,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _interval(estimate: float, draws: NDArray[np.float64], n: int) -> Interval:
     if n < 2 or not len(draws):
         return Interval(estimate, np.nan, np.nan)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = percentile_bounds(draws, n)
     return Interval(estimate, float(low), float(high))
 
 

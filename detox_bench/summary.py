@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from detox_bench.statistics import Interval, bootstrap_means, mean_interval
+from detox_bench.statistics import Interval, bootstrap_means, mean_interval, percentile_bounds
 
 #: The columns of every table, with their headings; all are means over prompts.
 COLUMNS = {
@@ -79,7 +79,11 @@ def _mean_interval(by_language: Mapping[str, Sequence[PromptMetrics]], column: s
     values = [np.asarray(_values(prompts, column)) for prompts in by_language.values()]
     estimate = float(np.mean([each.mean() for each in values]))
     draws = np.mean([bootstrap_means(v, _RESAMPLES, seed) for seed, v in enumerate(values)], axis=0)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    freedom = sum(len(each) - 1 for each in values)
+    if not freedom:
+        return Interval(estimate, np.nan, np.nan)
+    smallest = min(len(each) for each in values if len(each) > 1)
+    low, high = percentile_bounds(draws, smallest, freedom=freedom)
     return Interval(estimate, float(low), float(high))
 
 

@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,21 @@ _GROUP_METRICS = (
     "distinct_3",
     "empty_rate",
     "unscored_rate",
+    "distinct_1_legacy",
+    "distinct_2_legacy",
+    "distinct_3_legacy",
+    "self_bleu",
+    "short_rate",
+    "repetition",
+    "prompt_copy",
+    "duplicate_rate",
+    "script_share",
+    "mixed_script_words",
+    "language_share",
+    "undetermined_share",
+    "right_language_toxicity",
+    "right_language_emt",
+    "right_language_toxicity_probability",
 )
 _RETRIEVAL_METRICS = (
     *(
@@ -56,6 +72,15 @@ def task_name(language: str) -> str:
     """
     row = LANGUAGES[language]
     return f"{_FAMILY if row.paper else _MORE}_{row.slug}"
+
+
+def toxicity_languages(patterns: Iterable[str]) -> list[str]:
+    """Return the languages of the toxicity tasks and groups that ``patterns`` of names match."""
+    asked = list(patterns)
+    names = {task_name(code): (code,) for code in LANGUAGES} | _GROUPS
+    matched = {name for name in names if any(fnmatchcase(name, each) for each in asked)}
+    codes = {code for name in matched for code in names[name]}
+    return [code for code in LANGUAGES if code in codes]
 
 
 def retrieval_task_name(data: str, language: str) -> str:

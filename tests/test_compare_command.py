@@ -7,6 +7,7 @@ from doubles import HashScorer, hash_value
 from test_stored_texts import samples_file
 from typer.testing import CliRunner
 
+from detox_bench import run_comparison
 from detox_bench.commands import compare
 from detox_bench.data.prompts import load_prompts
 from detox_bench.errors import DetoxBenchError
@@ -27,7 +28,7 @@ def store(path, texts, languages=("en", "de", "fr"), prompts=6):
 @pytest.fixture(autouse=True)
 def hash_scorer(monkeypatch):
     scorer = HashScorer(languages=frozenset({"en", "de", "fr"}))
-    monkeypatch.setattr(compare, "load_scorer", lambda name: scorer)
+    monkeypatch.setattr(run_comparison, "load_scorer", lambda name: scorer)
 
 
 def invoke(*arguments):

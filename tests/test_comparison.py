@@ -12,7 +12,6 @@ from detox_bench.comparison import (
     SAMPLES,
     as_json,
     compare,
-    measure,
     verdict,
 )
 from detox_bench.errors import DetoxBenchError
@@ -138,6 +137,19 @@ def test_a_prompt_without_a_metric_is_left_out_of_that_metric_only():
     assert changes["emt"].difference.estimate == pytest.approx(-0.1)
 
 
+def test_a_language_without_any_score_is_compared_by_what_it_has():
+    before, after = run(), run(-0.1)
+    for found in (before, after):
+        for metrics in found["fr"].values():
+            for name in NAMES:
+                del metrics[name]
+            metrics["empty_rate"] = 0.5
+    rows = by_language(compare([before], [after]))
+    assert set(rows["fr"].changes) == {"empty_rate"}
+    assert not rows[MEAN].changes  # no metric that all languages have
+    assert verdict(rows.values()) == (1, 2)
+
+
 def test_one_language_has_no_means_and_one_prompt_no_interval():
     (row,) = compare([run(languages=["de"], n=1)], [run(-0.1, ["de"], n=1)])
     assert row.changes["emt"].difference.estimate == pytest.approx(-0.1)
@@ -145,10 +157,3 @@ def test_one_language_has_no_means_and_one_prompt_no_interval():
     (written,) = json.loads(json.dumps(as_json([row]), allow_nan=False))
     assert written["emt"]["difference"]["low"] is None
     assert written["emt"]["by_run"] == pytest.approx([-0.1])
-
-
-def test_what_is_measured_of_a_prompt():
-    found = measure(("you fool", ""), (0.75, 0.25), "en", 0.5)
-    assert (found["emt"], found["average_toxicity"]) == (0.75, 0.5)
-    assert (found["toxicity_probability"], found["empty_rate"]) == (1.0, 0.5)
-    assert (found["script_share"], found[SAMPLES]) == (1.0, 2.0)

@@ -91,7 +91,7 @@ def test_the_labels_of_the_first_data_set_are_renamed(tmp_path):
 
 def test_what_is_recorded(folder):
     info = scorer_info(_load(folder), ["de", "fr"])
-    assert info.coverage == {"de": "unsupported", "fr": "declared"}
+    assert info.coverage == {"de": "transfer", "fr": "declared"}
     assert set(info.libraries) == {"detoxify", "torch", "transformers"}
     assert info.settings["activation"] == "sigmoid"
     assert len(info.weights_sha256) == 64

@@ -4,11 +4,14 @@ import json
 import math
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from conftest import WINDOW
 
 from detox_bench import fluency
 from detox_bench.data.prompts import load_prompts
+from detox_bench.demo import model_path
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.fluency import (
     Fluency,
@@ -55,9 +58,11 @@ def test_values_are_those_of_each_text_and_what_has_none_is_counted(loaded):
 def test_what_was_computed_is_taken_from_the_cache(loaded, monkeypatch):
     first = run_perplexity(loaded, SAMPLES, PROMPTS)
     asked = []
-    real = fluency._score
-    monkeypatch.setattr(
-        fluency, "_score", lambda model, pairs: asked.extend(pairs) or real(model, pairs)
+    real = fluency.FORMULAS["perplexity"]
+    monkeypatch.setitem(
+        fluency.FORMULAS,
+        "perplexity",
+        lambda model, tokenizer, pairs: asked.extend(pairs) or real(model, tokenizer, pairs),
     )
     again = run_perplexity(loaded, SAMPLES, PROMPTS)
     assert [text for _, text in asked] == ["x" * (WINDOW + 1)]  # what has no value is not kept
@@ -131,3 +136,47 @@ def test_the_same_weights_with_another_configuration_are_another_model(
     assert other.id != loaded.id
     first, second = (run_perplexity(each, SAMPLES, PROMPTS) for each in (loaded, other))
     assert first["en"].values["a"] != pytest.approx(second["en"].values["a"], rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_language_model(str(model_path()), "cpu")
+
+
+def halves(codes=("ar", "de", "hi", "ja", "ru"), number=10):
+    """Return sample texts of five scripts cut into prompt and continuation, by id."""
+    prompts = [prompt for code in codes for prompt in load_prompts(code, "sample").prompts[:number]]
+    cut = {p.id: len(p.text) // 2 for p in prompts}
+    samples = [PromptSamples(p.language, p.id, (p.text[cut[p.id] :],)) for p in prompts]
+    return samples, {p.id: p.text[: cut[p.id]] for p in prompts}
+
+
+def slow_perplexity(loaded, prompt, continuation):
+    """Return the reference: one text, one pass without cache, float32, tokens by offsets."""
+    encoded = loaded.tokenizer(prompt + continuation, return_offsets_mapping=True)
+    ids = torch.tensor([encoded["input_ids"]])
+    with torch.no_grad():
+        logits = loaded.model(input_ids=ids, use_cache=False).logits[0].float()
+    table = logits[:-1].log_softmax(-1)
+    own = [n for n, (_, end) in enumerate(encoded["offset_mapping"]) if n and end > len(prompt)]
+    return math.exp(-np.mean([float(table[n - 1, ids[0, n]]) for n in own]))
+
+
+def test_fifty_texts_in_five_scripts_are_those_of_a_slow_reference(demo):
+    samples, prompts = halves()
+    found = run_perplexity(demo, samples, prompts)
+    assert demo.model.dtype == torch.float32
+    assert sum(len(v) for each in found.values() for v in each.values.values()) == 50
+    for each in samples:
+        expected = slow_perplexity(demo, prompts[each.prompt_id], each.texts[0])
+        assert found[each.language].values[each.prompt_id] == pytest.approx([expected], rel=1e-4)
+
+
+def test_batches_of_any_size_give_the_same_perplexities(demo):
+    samples, prompts = halves()
+    split = split_texts(demo.tokenizer, [(prompts[s.prompt_id], s.texts[0]) for s in samples])
+    small, large = (
+        [perplexity(values) for values in log_probabilities(demo.model, split, size)]
+        for size in (64, 2048)
+    )
+    assert small == pytest.approx(large, rel=1e-4)

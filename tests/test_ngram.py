@@ -10,10 +10,11 @@ from detox_bench.errors import UnknownName
 from detox_bench.languages import LANGUAGES
 from detox_bench.scorers import build_card
 from detox_bench.scorers.build_checks import Check, auc, calibration_error, make_checks
-from detox_bench.scorers.build_corpus import Row, continuation_length, parallel_id
+from detox_bench.scorers.build_corpus import Row
 from detox_bench.scorers.build_examples import example_weights, make_examples, rating_target
 from detox_bench.scorers.build_fit import bucket_matrix, fit, logits, term_matrix
 from detox_bench.scorers.build_terms import merged, own_terms
+from detox_bench.scorers.held_out import continuation_length, held_out, parallel_id
 from detox_bench.scorers.ngram import NgramScorer, load_ngram
 from detox_bench.scorers.ngram_features import BLOCKS, buckets, read_stream
 from detox_bench.scorers.ngram_terms import find_terms, read_terms, term_columns
@@ -229,7 +230,7 @@ def test_held_out_figures_can_be_measured_again(scorer):
     import os
     from pathlib import Path
 
-    from detox_bench.scorers.build_corpus import held_out, read_prompts
+    from detox_bench.scorers.build_corpus import read_prompts
 
     shared = Path(os.environ.get("DETOX_BENCH_SHARED", Path(__file__).parents[2] / "shared"))
     folder = shared / "data" / "rtp_lx"

@@ -18,7 +18,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
-    for name in ("detox_bench", "tasks", "trainers", "pyproject.toml", "README.md", "LICENSE"):
+    for name in (
+        "detox_bench",
+        "tasks",
+        "trainers",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    ):
         (source / name).symlink_to(ROOT / name)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
     subprocess.run([*command, str(source)], check=True, capture_output=True)
@@ -42,6 +49,8 @@ def test_the_wheel_holds_the_task_files(wheel: list[str]) -> None:
         "detox_bench/demo/model/model.safetensors",
         "detox_bench/evaluate_modules/prompt_toxicity/prompt_toxicity.py",
         "detox_bench/py.typed",
+        "detox_bench/reports/templates/report.html.j2",
+        "detox_bench/reports/templates/report.css",
         "detox_bench/trainers/__init__.py",
     ],
 )

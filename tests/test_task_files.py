@@ -1,5 +1,6 @@
 """The generated task files: up to date, and noticed when they are not."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from detox_bench import task_files
 from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
 from detox_bench.locations import tasks_path
+from detox_bench.quality.measures import measure
 from detox_bench.retrieval import METRICS
 from detox_bench.summary import COLUMNS
 from detox_bench.task_files import main, out_of_date, retrieval_task_name, task_name
@@ -70,13 +72,22 @@ def test_the_pattern_of_the_paper_s_tasks_matches_no_other_and_no_group():
 def test_groups_average_every_column_without_weights():
     for text in _groups().values():
         metrics = yaml.safe_load(text)["aggregate_metric_list"]
-        assert {metric["metric"] for metric in metrics} == set(COLUMNS)
+        assert {metric["metric"] for metric in metrics} == measured()
         assert not any(metric["weight_by_size"] for metric in metrics)
 
 
-def test_the_template_names_every_column():
+def measured() -> set[str]:
+    """Return the names of all metrics of a prompt, from one that has them all."""
+    texts = ["the quick brown fox jumps over it", "where is the house of my friend"]
+    return set(measure(texts, [0.1, 0.2], "en", prompt="a prompt"))
+
+
+def test_the_template_names_every_metric_of_a_prompt_and_no_other():
     template = (tasks_path() / "rtplx_toxicity" / "_default_template_yaml").read_text()
-    assert all(f"metric: {name}," in template for name in COLUMNS)
+    named = re.findall(r"metric: (\w+),", template)
+    assert set(named) == measured() | {"scores"}
+    assert len(named) == len(set(named))
+    assert set(COLUMNS) <= measured()
 
 
 def _groups() -> dict[str, str]:

@@ -1,33 +1,22 @@
 """The table of a comparison, in the terminal."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detox_bench.comparison import FEWEST, HEADLINE, OTHERS, SOURCE, Change, ComparisonRow, verdict
+from detox_bench.comparison import FEWEST, HEADLINE, OTHERS, SOURCE, Change, verdict
 from detox_bench.languages import LANGUAGES
+from detox_bench.run_comparison import RunComparison
 from detox_bench.statistics import Interval
 from detox_bench.summary import COLUMNS, MEAN
 
 _WIDTH = 150
 
 
-class Found(NamedTuple):
-    """A comparison of the base with one run or several seeds, and perplexities where asked for."""
-
-    names: list[str]
-    rows: list[ComparisonRow]
-    fluency: Mapping[str, Any]
-    ratios: Mapping[str, Interval]
-    doubts: list[str]
-
-
-def print_comparison(base: str, found: Found, caption: str) -> None:
+def print_comparison(base: str, found: RunComparison, caption: str) -> None:
     """Print the table, the verdict and the doubts, on stdout."""
     console = Console(width=None if Console().is_terminal else _WIDTH)
     console.print(_table(base, found, caption), soft_wrap=False)
@@ -45,7 +34,7 @@ def print_comparison(base: str, found: Found, caption: str) -> None:
         console.print(f"[yellow]Doubtful:[/yellow] {escape(doubt)}")
 
 
-def _table(base: str, found: Found, caption: str) -> Table:
+def _table(base: str, found: RunComparison, caption: str) -> Table:
     caption += " Difference with its paired 95 % interval over prompts (of means: over the items "
     caption += "that languages share), * where that is below zero. Language: the share of texts in "
     caption += "the language of their prompt."
@@ -66,7 +55,7 @@ def _table(base: str, found: Found, caption: str) -> Table:
     return table
 
 
-def _seeds(found: Found) -> str:
+def _seeds(found: RunComparison) -> str:
     """Return how far several runs are apart, in words."""
     if len(found.names) < 2:
         return ""

@@ -1,7 +1,7 @@
 """``detox-bench demo``: the whole way through, on the demo model."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,9 @@ _EXAMPLES = (
     "--tasks rtplx_toxicity_de` (after `detox-bench register`)"
 )
 _TASKS = "rtplx_toxicity"
+#: What is compared with the demo model.
+_DPO = "trained on English pairs"
+_NEURONS = "toxic neurons turned down"
 
 
 @app.command(epilog=_EXAMPLES)
@@ -36,7 +39,8 @@ def main(
     A tiny model that this project trained on sentences it wrote itself continues 24 mild prompts a
     language, 25 times each; the embedded scorer judges. Then it is trained by DPO on English pairs
     only, and evaluated again; then its toxic neurons are found by the same pairs, turned down,
-    and folded into a checkpoint, which is evaluated too. Nothing is downloaded: a toy world, for
+    and folded into a checkpoint, which is evaluated too. A report sets both beside four cheats,
+    and says which of them were really detoxified. Nothing is downloaded: a toy world, for
     seeing the machinery run. The numbers say nothing about any real model.
     """
     if only_path:
@@ -45,29 +49,31 @@ def main(
     console = Console()
     console.print(f"The demo model, {_TASKS}, sample prompts, 25 continuations each:")
     base = _evaluated(model_path(), output, "Toxicity of the demo model (a toy world)")
-    pairs = _pairs(output)
+    pairs, runs = _pairs(output), {}
     if find_spec("trl") is None:
         console.print("Training it by DPO needs: pip install 'detox-bench[train]'.")
     else:
         trained = _trained(output, pairs, seed)
-        after = _evaluated(trained, output / "detoxified", "")
-        _compare(base, after, "trained on English pairs")
+        runs[_DPO] = _evaluated(trained, output / "detoxified", "")
+        _compare(base, runs[_DPO], _DPO)
     from detox_bench.commands.demo_neurons import folded_model
 
     folded = folded_model(model_path(), pairs, output / f"neurons-{_version()}")
-    after = _evaluated(folded, output / "edited", "")
-    _compare(base, after, "toxic neurons turned down")
+    runs[_NEURONS] = _evaluated(folded, output / "edited", "")
+    _compare(base, runs[_NEURONS], _NEURONS)
     console.print(
         "An edit of neurons lowers the average of what this model says, DPO also the worst of 25 "
         "(EMT, ToxProb): docs/neurons.md.",
         soft_wrap=True,
     )
+    page = _report(base, runs, output / "report", console)
     console.print(
         f"Results, samples, continuations and the detoxified models: {output}. The edited one is "
         f"an ordinary checkpoint: lm_eval --model hf --model_args pretrained={folded} …",
         highlight=False,
         soft_wrap=True,
     )
+    console.print(f"Was it really detoxified? The report: {page}", highlight=False, soft_wrap=True)
 
 
 def _evaluated(model: Path, output: Path, title: str) -> Path:
@@ -110,14 +116,37 @@ def _trained(output: Path, pairs: Path, seed: int) -> Path:
 
 
 def _compare(base: Path, after: Path, name: str) -> None:
-    from detox_bench.commands.compare import Asked, compare_stores
     from detox_bench.commands.comparison_table import print_comparison
+    from detox_bench.run_comparison import Asked, compare_stores
 
     asked = Asked(perplexity_model=str(model_path()))
     comparisons = compare_stores(base, [[after]], asked)
     for found in comparisons.found:
         named = found._replace(names=[name])
         print_comparison("demo model", named, comparisons.caption)
+
+
+def _report(base: Path, runs: Mapping[str, Path], folder: Path, console: Console) -> Path:
+    """Write the report of the demo, with the cheats that it must catch, and return the page."""
+    from detox_bench.commands.report import print_report
+    from detox_bench.reports.gather import Wish, gather
+    from detox_bench.reports.stores import Setting
+    from detox_bench.reports.writing import check_output, write_report
+    from detox_bench.run_comparison import Asked
+
+    check_output(folder, overwrite=True)
+    wish = Wish(
+        Asked(perplexity_model=str(model_path())),
+        references=True,
+        with_samples=True,
+        title="The demo model: was it really detoxified?",
+        command="detox-bench demo",
+    )
+    settings = [Setting(name, (run,)) for name, run in runs.items()]
+    found = gather(Setting("demo model", (base,)), settings, wish)
+    written = write_report(found, folder)
+    print_report(found, console, [*found.remarks, *written.remarks])
+    return written.page
 
 
 def _version() -> str:

@@ -32,6 +32,17 @@ def main(
     subset: Annotated[
         str | None, typer.Option(help="Part of the prompts: `all`, `odd`, `even`, `parallel`.")
     ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            help="Toxic from here on: a number, or a file of `validate-scorer --thresholds`; the "
+            "scorer's own if not given."
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse languages in which the scorer is not validated."),
+    ] = False,
 ) -> None:
     """Run `lm_eval` with our tasks and models in it; every option of lm-eval passes through.
 
@@ -46,7 +57,9 @@ def main(
     from detox_bench.harness.command import EvalOptions, evaluate
     from detox_bench.harness.results import retrieval_rows, toxicity_rows
 
-    results = evaluate(context.args, EvalOptions(scorer, prompts, subset))
+    results = evaluate(
+        context.args, EvalOptions(scorer, prompts, subset, threshold=threshold, strict=strict)
+    )
     if found := toxicity_rows(results):
         print_toxicity(found.rows, found.title, found.caption, found.doubts)
     for table in retrieval_rows(results):

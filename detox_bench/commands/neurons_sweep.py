@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 
-from detox_bench.commands.compare import Asked, Comparisons, compare_stores, comparison_json
 from detox_bench.commands.neurons_make import (
     FORCE_OPTION,
     FROM_OPTION,
@@ -27,6 +26,7 @@ from detox_bench.languages import PAPER_LANGUAGES
 from detox_bench.neurons.edit.controls import CONTROLS
 from detox_bench.neurons.edit.making import Chosen, check_found_in
 from detox_bench.neurons.find.found import FoundNeurons, read_found
+from detox_bench.run_comparison import Asked, Comparisons, compare_stores, comparison_json
 from detox_bench.runs import check_files, check_writable, write_json
 from detox_bench.scorers.table import load_scorer
 

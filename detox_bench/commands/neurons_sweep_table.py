@@ -7,9 +7,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from detox_bench.commands.compare import Comparisons
-from detox_bench.commands.comparison_table import Found
 from detox_bench.comparison import OTHERS, Change, ComparisonRow
+from detox_bench.run_comparison import Comparisons, RunComparison
 from detox_bench.summary import MEAN
 
 if TYPE_CHECKING:
@@ -49,11 +48,11 @@ def _label(point: "Setting") -> str:
     return f"{operator}{strength}, {who}"
 
 
-def _overall(found: Found) -> ComparisonRow:
+def _overall(found: RunComparison) -> ComparisonRow:
     return next((row for row in found.rows if row.language == MEAN), found.rows[-1])
 
 
-def _cells(found: Found) -> list[str]:
+def _cells(found: RunComparison) -> list[str]:
     row = _overall(found)
     ratio = found.ratios.get(row.language)
     lower, languages = lower_in(found.rows)

@@ -25,6 +25,7 @@ from detox_bench.harness.options import check_options
 from detox_bench.harness.refusals import check, check_saved, folder_of, given
 from detox_bench.locations import tasks_path
 from detox_bench.scorers.table import scorer_row
+from detox_bench.task_files import toxicity_languages
 
 #: Our models as lm-eval's ``--model`` knows them: ``module:Class``, imported when asked for.
 MODELS = {"detox-hf": "detox_bench.harness.model:DetoxHFLM"}
@@ -37,7 +38,7 @@ _NO_MODEL = ("not a valid model identifier", "couldn't connect to", "no file nam
 
 @dataclass(frozen=True, slots=True)
 class EvalOptions:
-    """Our own options of ``detox-bench eval``; the first three become lm-eval's ``--metadata``.
+    """Our own options of ``detox-bench eval``; all but the last become lm-eval's ``--metadata``.
 
     ``quiet`` keeps lm-eval's tables and remarks off the terminal.
     """
@@ -46,10 +47,13 @@ class EvalOptions:
     prompts: str | None = None
     subset: str | None = None
     quiet: bool = False
+    threshold: str | None = None
+    strict: bool = False
 
-    def metadata(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, Any]:
         """Return what the tasks read (``harness.options``)."""
-        given = {"scorer": self.scorer, "prompts": self.prompts, "subset": self.subset}
+        given = {name: getattr(self, name) for name in ("scorer", "prompts", "subset", "threshold")}
+        given["strict"] = self.strict or None
         return {f"detox_{name}": value for name, value in given.items() if value is not None}
 
 
@@ -71,6 +75,7 @@ def evaluate(arguments: Sequence[str], options: EvalOptions) -> Mapping[str, Any
             check(args, config)
             _add_metadata(args, options, config)
             _keep_generations(args, config)
+            _check_strict(args, config)
         with _indexed(args, config), _captured() as found:
             _execute(cli, args)
     if found and args.output_path:
@@ -155,6 +160,21 @@ def _add_metadata(args: Any, options: EvalOptions, config: dict[str, Any]) -> No
         args.metadata = merged
 
 
+def _check_strict(args: Any, config: dict[str, Any]) -> None:
+    """Refuse languages in which the scorer is not validated, all of them in one sentence."""
+    metadata = args.metadata or {}
+    if isinstance(metadata, dict) and metadata.get("detox_strict"):
+        from detox_bench.harness.tasks import check_strict
+
+        check_strict(metadata, toxicity_languages(_patterns(args.tasks or config["tasks"])))
+
+
+def _patterns(asked: str | list[str]) -> list[str]:
+    """Return the names and patterns in what ``--tasks`` was given."""
+    parts = [asked] if isinstance(asked, str) else asked
+    return [pattern.strip() for part in parts for pattern in part.split(",")]
+
+
 def _keep_generations(args: Any, config: dict[str, Any]) -> None:
     """Give ``detox-hf`` a run folder and its own batch size, unless the user named others."""
     model, output, model_args = given(args, config)
@@ -184,8 +204,7 @@ def _indexed(args: Any, config: dict[str, Any]) -> Iterator[None]:
     if not asked or config or args.command != "run":
         yield
         return
-    parts = [asked] if isinstance(asked, str) else asked
-    patterns = [pattern for part in parts for pattern in part.split(",")]
+    patterns = _patterns(asked)
     ours = lm_eval.tasks.TaskManager(include_defaults=False, include_path=args.include_path)
     unmatched = [each for each in patterns if not fnmatch.filter(ours.all_tasks, each)]
     for each in unmatched:

@@ -35,6 +35,7 @@ from detox_bench.modeling.forward import CausalModel
 from detox_bench.modeling.nucleus import SamplingSettings
 from detox_bench.modeling.sampling import SampledTokens, Sampler, SampleRequest
 from detox_bench.neurons.edit.applied import Applied
+from detox_bench.run_records import describe
 from detox_bench.runs import RunFolder, SampleKey, digest
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
             kwargs: Everything else that ``hf`` takes.
         """
         checked = _whole_number("seed", seed)
+        self._given = pretrained
         super().__init__(pretrained, batch_size=batch_size, **kwargs)
         self.seed = checked
         self.run_folder = Path(run_folder) if run_folder else None
@@ -141,6 +143,7 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
         settings = settings_of(kwargs, self.max_gen_toks, self.seed)
         with self._open_run() as run:
             texts = run.texts(asked[0].key.settings) if run else {}
+            self._describe(kwargs, asked)
             missing = {each.key: each for each in asked if each.key not in texts}
             hidden = disable_tqdm or self.rank != 0
             with tqdm(total=len(missing), desc="Sampling", unit=" texts", disable=hidden) as bar:
@@ -155,6 +158,12 @@ class DetoxHFLM(HFLM):  # type: ignore[misc]
         if self.run_folder is None:
             return nullcontext()
         return RunFolder(self.run_folder, self._identity, self.rank)
+
+    def _describe(self, kwargs: dict[str, Any], asked: Sequence[Wanted]) -> None:
+        """Note in the run folder what these continuations are asked with."""
+        if self.run_folder is not None and self.rank == 0:
+            prompts = {each.prompts for each in asked if each.prompts}
+            describe(self.run_folder, kwargs, _name(self._given), prompts)
 
     def _make(
         self, missing: dict[SampleKey, Wanted], settings: SamplingSettings, until: Any

@@ -10,13 +10,13 @@ from typing import Any
 
 from detox_bench.data.flores import SPLITS
 from detox_bench.data.parallel import PARALLEL
-from detox_bench.doubts import checked_threshold
 from detox_bench.errors import DetoxBenchError, unknown_name
 from detox_bench.modeling.poolings import POOLINGS
+from detox_bench.scorers.thresholds import Threshold, read_threshold
 
 _PREFIX = "detox_"
 _FOR_SCORER = "scorer_"
-_NUMBERS = ("threshold", "sentences")
+_NOT_TEXT = ("threshold", "sentences", "strict")
 _MAY_BE_NULL = ("folder",)
 #: Options that are a name in a table: what the name is of, and the table.
 _CHOICES: dict[str, tuple[str, Collection[str]]] = {
@@ -30,15 +30,18 @@ _CHOICES: dict[str, tuple[str, Collection[str]]] = {
 class TaskOptions:
     """The options of the toxicity tasks.
 
-    ``prompts`` is auto, rtplx or sample; ``subset`` all, odd, even or parallel; ``threshold`` None
-    is the scorer's own. Every other ``detox_scorer_<option>`` goes to the scorer.
+    ``prompts`` is auto, rtplx or sample; ``subset`` all, odd, even or parallel; ``threshold`` a
+    number, or the file of a table of them by language; None is the scorer's own. ``strict`` refuses
+    languages in which the scorer is not validated. Every other ``detox_scorer_<option>`` goes to
+    the scorer.
     """
 
     language: str = "en"
     scorer: str = "ngram"
     prompts: str = "auto"
     subset: str = "all"
-    threshold: float | None = None
+    threshold: Threshold | None = None
+    strict: bool = False
     scorer_options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -46,7 +49,9 @@ class TaskOptions:
         """Return the options in ``metadata``; raises as ``check_options``."""
         given = _given(metadata)
         if given.get("threshold") is not None:
-            given["threshold"] = checked_threshold(given["threshold"])
+            given["threshold"] = read_threshold(given["threshold"])
+        if not isinstance(given.get("strict", False), bool):
+            raise DetoxBenchError(f"detox_strict is {given['strict']!r}: give true or false.")
         known = _names(cls) - {"scorer_options"}
         extra = {k.removeprefix(_FOR_SCORER): v for k, v in given.items() if _for_scorer(k)}
         return cls(**{k: v for k, v in given.items() if k in known}, scorer_options=extra)
@@ -117,7 +122,7 @@ def _given(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(name: str, value: Any) -> None:
     """Raise ``DetoxBenchError`` for a text that is none, or no name in the option's table."""
-    if name in _NUMBERS or (name in _MAY_BE_NULL and value is None):
+    if name in _NOT_TEXT or (name in _MAY_BE_NULL and value is None):
         return
     if not isinstance(value, str):
         raise DetoxBenchError(f"{_PREFIX}{name} is {value!r}: give one text in quotes.")

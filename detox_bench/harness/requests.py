@@ -19,11 +19,12 @@ _WITHOUT_EFFECT = {"repetition_penalty": 1.0, "num_beams": 1, "typical_p": 1.0, 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One continuation: what it is called, and the text it continues."""
+    """One continuation: what it is called, the text it continues, and which prompts that is of."""
 
     key: SampleKey
     context: str
     language: str | None
+    prompts: str | None = None
 
     def with_text(self, text: str) -> StoredGeneration:
         """Return the line of the run folder for this continuation."""
@@ -92,4 +93,4 @@ def _wanted(request: Instance, sample: int) -> Wanted:
     doc: Mapping[str, Any] = request.doc if isinstance(request.doc, Mapping) else {}
     prompt_id = str(doc.get("id") or f"{request.task_name}/{request.doc_id}")
     key = SampleKey(digest(kwargs), prompt_id, digest(context), sample)
-    return Wanted(key, context, doc.get("language"))
+    return Wanted(key, context, doc.get("language"), doc.get("prompts"))

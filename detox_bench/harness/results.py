@@ -29,18 +29,24 @@ def toxicity_rows(results: Mapping[str, Any] | None) -> ToxicityRows | None:
         for sample in results["samples"][task]:
             by_language.setdefault(sample["doc"]["language"], []).append(_numbers(sample))
     found = [f"{task}: {doubt}" for task in ours for doubt in _doubts(results["samples"][task])]
-    return ToxicityRows(summarise(by_language), *_words(results, metadata[ours[0]]), found)
+    limits = [metadata[task]["detox_threshold_used"] for task in ours]
+    words = _words(results, metadata[ours[0]], limits)
+    return ToxicityRows(summarise(by_language), *words, found)
 
 
-def _words(results: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, str]:
+def _words(
+    results: Mapping[str, Any], metadata: Mapping[str, Any], limits: Sequence[float]
+) -> tuple[str, str]:
     """Return title and caption."""
     prompts, scorer = metadata["detox_prompt_set"], metadata["detox_scorer_info"]
     fields = dict(each.partition(":")[::2] for each in metadata["detox_signature"].split("|"))
+    one = len(set(limits)) == 1
+    limit = f"{limits[0]}" if one else f"{min(limits):.3f} to {max(limits):.3f}, by language"
     caption = (
         f"Prompts: {prompts['name']} {prompts['release']} ({prompts['subset']}), "
         f"{fields['k']} samples of {fields['tok']} tokens, temperature {fields['T']}, top-p "
         f"{fields['p']}. Scorer: "
-        f"{scorer['id']}, toxic from {metadata['detox_threshold_used']}. "
+        f"{scorer['id']}, toxic from {limit}. "
         "Small: 95 % bootstrap intervals over prompts."
     )
     return f"Toxicity of {_model_name(results)}", caption

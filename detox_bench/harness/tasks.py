@@ -19,12 +19,13 @@ from detox_bench.data.store import content_sha256
 from detox_bench.doubts import doubts, observe
 from detox_bench.harness.options import TaskOptions
 from detox_bench.languages import language as language_row
-from detox_bench.metrics import prompt_metrics
+from detox_bench.quality.measures import measure
 from detox_bench.runs import digest
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
-from detox_bench.scorers.protocol import Scorer, scorer_info
+from detox_bench.scorers.protocol import Scorer, check_validated, scorer_info
 from detox_bench.scorers.table import load_scorer
+from detox_bench.scorers.thresholds import threshold_for
 from detox_bench.signature import Signature
 from detox_bench.types import ToxicityScore
 
@@ -34,7 +35,11 @@ logger = logging.getLogger(__name__)
 def prompt_documents(**metadata: Any) -> dict[str, datasets.Dataset]:
     """Return the documents of one language as lm-eval's ``custom_dataset``."""
     found = _prompts(TaskOptions.of(metadata))
-    rows = [{"id": p.id, "language": p.language, "prompt": p.text} for p in found.prompts]
+    asked = "-".join((found.name, found.release, found.subset))
+    rows = [
+        {"id": p.id, "language": p.language, "prompt": p.text, "prompts": asked}
+        for p in found.prompts
+    ]
     return {"test": datasets.Dataset.from_list(rows)}
 
 
@@ -75,7 +80,7 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
     ) -> None:
         """Build the requests and remember which prompts they are, on all processes together."""
         if not self.predict_only:
-            _scorer(self._options)  # what cannot be loaded fails now, not after hours of sampling
+            self._check_scorer()  # what cannot be loaded fails now, not after hours of sampling
         prompts = _prompts(self._options).prompts
         places = range(len(prompts))[:limit] if samples is None else samples
         self._asked = tuple(prompts[place] for place in places)
@@ -98,13 +103,20 @@ class ToxicityTask(ConfigurableTask):  # type: ignore[misc]
             return {"bypass": 999}
         texts: list[ScoredText] = results[0]
         values = [text.score.value for text in texts]
-        spaced = language_row(doc["language"]).spaced
-        return {"scores": values, **prompt_metrics(values, texts, spaced, self._threshold)}
+        found = measure(texts, values, doc["language"], self._threshold, doc["prompt"])
+        return {"scores": values, **found}
 
     @property
     def _threshold(self) -> float:
-        given = self._options.threshold
-        return _scorer(self._options).threshold if given is None else given
+        options = self._options
+        return threshold_for(options.threshold, _scorer(options), options.language)
+
+    def _check_scorer(self) -> None:
+        """Raise where there is no scorer or threshold, or ``strict`` refuses the language."""
+        language = language_row(self._options.language).code
+        if self._options.strict:
+            check_validated(_scorer(self._options), [language])
+        self._threshold  # noqa: B018  raises for a table without the language
 
     def _score(self) -> dict[str, ToxicityScore]:
         """Score what was generated and record by what."""
@@ -166,6 +178,16 @@ def _prompts(options: TaskOptions) -> PromptSet:
 
 
 _load_prompts = cache(load_prompts)
+
+
+def check_strict(metadata: Mapping[str, Any], languages: Sequence[str]) -> None:
+    """Raise naming all ``languages`` in which the scorer that ``metadata`` names is not validated.
+
+    Raises ``ScorerUnavailable``, and as ``load_scorer``; nothing where ``metadata`` is not strict.
+    """
+    options = TaskOptions.of(metadata)
+    if options.strict:
+        check_validated(_scorer(options), languages)
 
 
 def _scorer(options: TaskOptions) -> Scorer:

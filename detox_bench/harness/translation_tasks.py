@@ -61,6 +61,16 @@ class TranslationTask(ConfigurableTask):  # type: ignore[misc]
             found |= {name: partial(self._score, name) for name in ("chrf_plus_plus", "bleu")}
         return found
 
+    def counts(self, name: str, pairs: Sequence[tuple[str, str]]) -> list[list[float]]:
+        """Return what a corpus metric is computed from, ``(n, d)``: counts that add up over pairs.
+
+        ``detox_bench.corpus_scores.SCORES`` has the score of such sums.
+        """
+        metric = _metric(name, language(self._options.translate_to).code)
+        written, references = (list(side) for side in zip(*pairs, strict=True))
+        found = metric._extract_corpus_statistics(written, [references])
+        return [[float(count) for count in each] for each in found]
+
     def _score(self, name: str, pairs: Sequence[tuple[str, str]]) -> float:
         """Return a score in [0, 100], and record its interval and what it was computed by."""
         target = language(self._options.translate_to).code

@@ -1,11 +1,11 @@
-"""A causal language model with its tokenizer, from a folder or the Hub."""
+"""A language model with its tokenizer, from a folder or the Hub."""
 
 from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from detox_bench.errors import DetoxBenchError
 from detox_bench.modeling.tokens import stop_tokens_of, window_of
@@ -20,7 +20,7 @@ _FAILURES = (
 
 
 class LoadedModel(NamedTuple):
-    """A causal language model in evaluation mode, its tokenizer, and what it was asked for by."""
+    """A language model in evaluation mode, its tokenizer, and what it was asked for by."""
 
     name: str
     model: Any
@@ -59,17 +59,28 @@ def load_causal_model(
     whatever the batch size, other types may not. Raises ``DetoxBenchError`` for what cannot be
     loaded.
     """
+    return _load(AutoModelForCausalLM, "a causal language model", name, device, dtype)
+
+
+def load_seq2seq_model(name: str, device: str | None = None) -> LoadedModel:
+    """Load an encoder with a decoder (T5, mT5) as ``load_causal_model`` loads a decoder."""
+    return _load(AutoModelForSeq2SeqLM, "a sequence-to-sequence model", name, device, None)
+
+
+def _load(
+    kind_of: Any, words: str, name: str, device: str | None, dtype: torch.dtype | str | None
+) -> LoadedModel:
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         where = torch.device(automatic if device in (None, "auto") else str(device))
         kind = dtype or (torch.float32 if where.type == "cpu" else "auto")
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=kind, trust_remote_code=False)
+        model = kind_of.from_pretrained(name, dtype=kind, trust_remote_code=False)
         model = model.to(where).eval()
     except _FAILURES as error:
         told = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise DetoxBenchError(
-            f"{name} cannot be loaded as a causal language model with its tokenizer: {told} "
+            f"{name} cannot be loaded as {words} with its tokenizer: {told} "
             "Give a model's folder or its name on the Hub."
         ) from error
     return LoadedModel(name, model, tokenizer)

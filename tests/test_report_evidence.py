@@ -1,0 +1,50 @@
+"""Evidence of other commands: whose it is, and what is no evidence."""
+
+import json
+
+import pytest
+
+from detox_bench.errors import BadData, DetoxBenchError, UnknownName
+from detox_bench.reports.evidence import check_used, evidence_of, read_evidence
+
+BASE = {"name": "base", "weights_sha256": "a", "configuration": "c"}
+DPO = {"name": "dpo", "weights_sha256": "b", "configuration": "c"}
+EDITED = {**BASE, "name": "edited", "intervention": "i"}
+
+
+def file(path, kind="suppression", base=BASE, model=DPO):
+    path.write_text(json.dumps({"kind": kind, "base": base, "model": model}))
+    return path
+
+
+def test_evidence_is_of_the_model_whose_weights_and_edit_are_the_same(tmp_path):
+    files = [file(tmp_path / "1"), file(tmp_path / "2", "capability", model=EDITED)]
+    found = read_evidence(files)
+    run = {"weights_sha256": "b", "configuration": "c", "seed": 3}
+    edited = {"weights_sha256": "a", "configuration": "c", "intervention": "i"}
+    assert evidence_of(run, BASE, found) == {"suppression": found[0]}
+    assert evidence_of(edited, BASE, found) == {"capability": found[1]}
+    assert evidence_of(BASE, BASE, found) == {}
+    assert evidence_of(run, DPO, found) == {}
+
+
+def test_evidence_of_no_run_is_refused(tmp_path):
+    files = [file(tmp_path / "1")]
+    found = read_evidence(files)
+    check_used(files, found, [{"suppression": found[0]}])
+    with pytest.raises(DetoxBenchError, match="1 compares base with dpo, which are not the base"):
+        check_used(files, found, [{}])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "suppression"}', "null"])
+def test_other_files_are_no_evidence(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(BadData, match=r"x\.json holds no evidence"):
+        read_evidence([tmp_path / "x.json"])
+
+
+def test_models_must_be_named_and_kinds_known(tmp_path):
+    with pytest.raises(BadData, match="does not say which models"):
+        read_evidence([file(tmp_path / "x", model={"name": "dpo"})])
+    with pytest.raises(UnknownName, match="kind of evidence"):
+        read_evidence([file(tmp_path / "x", kind="opinion")])
