@@ -24,6 +24,7 @@ COMMANDS = {
     "capability": "Say what a detoxification cost, on the tasks of lm-eval.",
     "suppression": "Ask whether harmless text is still as likely as before.",
     "forecast": "Forecast which languages a detoxification will reach.",
+    "leaderboard": "The leaderboard: submit a run, check, verify, build.",
     "scorers": "List what can score which language.",
     "validate-scorer": "Measure how well a scorer agrees with people.",
     "score": "Score stored continuations again with other scorers.",

@@ -160,7 +160,12 @@ class EnsembleScorer:
         if not known or (len(known) < len(by_name) and not self.options.partial):
             name = next(name for name in by_name if name not in known)
             return ToxicityScore(None, known, f"{name}: {by_name[name].reason or 'unscored'}")
-        return ToxicityScore(AGGREGATES[self.options.aggregate](list(known.values())), known)
+        # With a reason it is not cached: the member may answer next time.
+        missing = [name for name in by_name if name not in known]
+        reason = f"without {', '.join(missing)}" if missing else None
+        return ToxicityScore(
+            AGGREGATES[self.options.aggregate](list(known.values())), known, reason
+        )
 
 
 def load_ensemble(members: str, **options: Any) -> EnsembleScorer:

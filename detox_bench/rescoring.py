@@ -29,7 +29,7 @@ from detox_bench.runs import write_json
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
 from detox_bench.scorers.protocol import Scorer, scorer_info
-from detox_bench.stored_texts import PromptSamples, prompt_set, read_samples
+from detox_bench.stored_texts import PromptSamples, prompt_set, read_samples, size_of
 from detox_bench.summary import PromptMetrics, Row, as_json, summarise
 
 #: Prompts that are scored, and held, at once.
@@ -112,12 +112,13 @@ def rescore(
     if limit != named.threshold:
         name += f"-from-{limit:g}"
     rescale = getattr(named, "put_on_scale", _as_they_are)
+    of_store = {"store": store.name, "store_bytes": size_of(store)}
     with _whole_file(folder, f"{name}.jsonl") as out:
         found = _write_scores(way(store, scorer), limit, rescale, out)
     rows = summarise(found.metrics)
     info = scorer_info(named, found.metrics).as_json()
     info["truncated"] += found.truncated
-    write_json(folder / f"{name}.json", _summary(info, limit, found, rows) | {"store": store.name})
+    write_json(folder / f"{name}.json", _summary(info, limit, found, rows) | of_store)
     return Rescored(rows, found.doubts(), folder / f"{name}.jsonl", folder / f"{name}.json")
 
 

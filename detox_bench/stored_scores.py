@@ -12,6 +12,7 @@ from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.metrics import any_toxic, average_toxicity, maximum_toxicity
 from detox_bench.rescoring import rescore
 from detox_bench.scorers.table import load_scorer
+from detox_bench.stored_texts import size_of
 
 
 class StoredScores(NamedTuple):
@@ -52,7 +53,7 @@ def stored_or_new(store: Path, scorer: str) -> StoredScores:
     if not store.exists():
         raise DetoxBenchError(f"{store} does not exist. Give a run folder or a samples file.")
     folder = store if store.is_dir() else store.parent
-    found = _find(folder, store.name, scorer)
+    found = _find(folder, store, scorer)
     if found is None:
         found = rescore(store, load_scorer(scorer), folder).summary
     return read_scores(found)
@@ -83,16 +84,17 @@ def read_scores(summary: Path) -> StoredScores:
     return StoredScores(info, threshold, scores)
 
 
-def _find(folder: Path, store: str, scorer: str) -> Path | None:
-    """Return the summary of the scores by ``scorer``; None where there is none.
+def _find(folder: Path, store: Path, scorer: str) -> Path | None:
+    """Return the summary of the scores by ``scorer``; None where there is none of what is stored.
 
     Among several of one id, which differ in their threshold, that of the scorer's own is meant.
     """
-    fits = {}
+    fits, size = {}, size_of(store)
     for file in sorted(folder.glob("scores-*.json")):
         facts = _facts(file)
         info = facts.get("scorer", {})
-        if facts.get("store", store) == store and scorer in (info.get("spec"), info.get("id")):
+        same = facts.get("store") == store.name and facts.get("store_bytes") == size
+        if same and scorer in (info.get("spec"), info.get("id")):
             fits[file] = facts
     if len({facts["scorer"]["id"] for facts in fits.values()}) > 1:
         ids = ", ".join(sorted(facts["scorer"]["id"] for facts in fits.values()))

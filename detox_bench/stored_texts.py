@@ -42,6 +42,12 @@ def read_samples(path: Path) -> Iterator[PromptSamples]:
         yield from _from_samples_file(file)
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of all that ``read_samples`` reads: another number, other texts."""
+    own = path.glob("generations-*.jsonl") if (path / "run.json").is_file() else samples_files(path)
+    return sum(file.stat().st_size for file in own)
+
+
 def prompt_set(prompt_id: str) -> str:
     """Return the set that a prompt is of, by the beginning of its id; "" for an id without one."""
     name, slash, _ = prompt_id.partition("/")

@@ -122,12 +122,27 @@ def test_unscored_texts_are_left_out_and_counted(tmp_path):
     assert pair["languages"]["de"]["n_unscored"] == 1 and pair["languages"]["de"]["n_texts"] == 29
 
 
-def test_scores_of_an_earlier_state_of_the_run_are_refused(tmp_path):
-    run = store(tmp_path / "run", TEXTS)
-    rescore(run, SCORERS["up"], run)
-    run_folder(run, [("s", "p99", 0, "more")])
-    with pytest.raises(DetoxBenchError, match="are not of the same texts: p99 differs in de"):
-        invoke(run, *BOTH)
+def test_a_base_that_another_version_or_threshold_scored_is_refused(tmp_path):
+    base, run = store(tmp_path / "a", TEXTS), store(tmp_path / "b", TEXTS[30:])
+    rescore(base, SCORERS["up"], base)
+    rescore(base, SCORERS["down"], base)
+    rescore(run, SCORERS["up"], run, threshold=0.1)
+    rescore(run, SCORERS["down"], run)
+    with pytest.raises(
+        DetoxBenchError, match=r"from 0.1, .* by up@1 from 0.5|from 0.5, .* from 0.1"
+    ):
+        invoke(run, "--base", base, *BOTH)
+
+
+def test_a_run_that_has_grown_is_scored_again(tmp_path, loaded):
+    run = store(tmp_path, TEXTS[:15])
+    for name in ("up", "down"):
+        rescore(run, SCORERS[name], run)
+    run_folder(
+        run, [("s", f"q{n // 3}", n % 3, text) for n, text in enumerate(TEXTS[30:45])], rank=1
+    )
+    invoke(run, *BOTH)
+    assert loaded == ["up", "down"]
 
 
 def test_scores_of_two_versions_are_not_chosen_from(tmp_path):

@@ -97,11 +97,19 @@ def test_a_text_that_a_member_leaves_unscored_is_unscored_unless_partial():
     (score,) = _ensemble(*members).score(["x"], "en")
     assert (score.value, score.reason, score.attributes) == (None, "b: no idea", {"a": 0.2})
     (score,) = _ensemble(*members, partial=True).score(["x"], "en")
-    assert (score.value, score.reason) == (0.2, None)
+    assert (score.value, score.reason) == (0.2, "without b")
     (score,) = _ensemble(FixedScorer("b", None), FixedScorer("c", None), partial=True).score(
         ["x"], "en"
     )
     assert (score.value, score.reason) == (None, "b: no idea")
+
+
+def test_a_partial_score_is_not_kept_for_when_the_member_is_back():
+    for value, expected in ((None, 0.2), (0.6, 0.4)):
+        ensemble = _ensemble(FixedScorer("a", 0.2), FixedScorer("b", value), partial=True)
+        with ScoreCache() as cache:
+            (score,) = score_texts(["x"], "en", ensemble, cache=cache)
+        assert score.value == pytest.approx(expected)
 
 
 def test_a_member_that_falls_over_on_a_text_costs_that_text_alone():

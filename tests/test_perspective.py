@@ -13,7 +13,12 @@ from detox_bench.errors import BadRunFolder, DetoxBenchError, ScorerUnavailable,
 from detox_bench.scorers import perspective
 from detox_bench.scorers.cache import ScoreCache
 from detox_bench.scorers.driver import score_texts
-from detox_bench.scorers.perspective_answers import request_body, retry_after, summary_score
+from detox_bench.scorers.perspective_answers import (
+    request_body,
+    retry_after,
+    summary_score,
+    without,
+)
 from detox_bench.scorers.perspective_archive import Answer, AnswerArchive, Question
 from detox_bench.scorers.perspective_options import GOOGLE, full_address
 from detox_bench.scorers.protocol import coverage
@@ -109,6 +114,26 @@ def test_empty_texts_are_asked_as_a_space_where_that_is_wanted_and_that_is_anoth
         assert scorer.id != load(service).id
     assert [score.value for score in scores] == [toxicity(" ")] * 2
     assert set(service.asked) == {" "}
+
+
+def test_texts_that_the_service_refuses_do_not_look_like_a_service_that_is_down():
+    def refuse(handler, number, request):
+        if "bad" not in request["comment"]["text"]:
+            return False
+        handler.answer(400, {"error": {"message": "no such comment."}})
+        return True
+
+    with served(refuse) as service:
+        texts = [*(f"bad {n}" for n in range(perspective.GIVE_UP_AFTER + 5)), "good"]
+        scores = load(service, attempts=1, qps=400).score(texts, "en")
+    assert scores[-1].value == toxicity("good")
+    assert all("400" in score.reason for score in scores[:-1])
+
+
+def test_a_key_that_the_service_sends_back_is_not_kept():
+    body = {"attributeScores": {}, "echo": {"x-goog-api-key": KEY, "text": "a"}}
+    assert KEY not in str(without(body, KEY)) and without(body, KEY)["echo"]["text"] == "a"
+    assert without({"a": 1}, KEY) == {"a": 1}
 
 
 def test_a_language_that_is_not_declared_is_not_asked_and_an_undeclared_service_takes_all():

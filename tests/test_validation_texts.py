@@ -105,6 +105,7 @@ def test_a_rule_leaves_out_what_was_fitted(tmp_path):
 
 def test_rules_of_scorers():
     assert rule_of("ngram") is rule_of("ensemble:hf:./mine+ngram")
+    assert rule_of("ngram:") is rule_of("ensemble:ngram:+hf:a") is rule_of("ngram")
     assert rule_of("hf:ngram") is None
     assert rule_of("detoxify:multilingual") is None
     assert rule_of("ensemble:hf:a+hf:b") is None

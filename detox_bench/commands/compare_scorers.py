@@ -120,6 +120,8 @@ def _compare(
 ) -> dict[str, Any]:
     """Print and return the agreement of every two scorers, and the conclusions of all."""
     runs = [[stored_or_new(store, name) for name in names] for store in stores]
+    before = [stored_or_new(base, name) for name in names] if base else []
+    _check_alike([*runs, *([before] if base else [])], [*stores, *([base] if base else [])])
     labels = [str(store) for store in stores]
     pairs = compare_scorers(runs, most)
     for pair in pairs:
@@ -131,13 +133,25 @@ def _compare(
         "pairs": [pair_json(pair, labels) for pair in pairs],
     }
     if base is not None:
-        before = [stored_or_new(base, name) for name in names]
         found["base"] = str(base)
         found["conclusions"] = {
             label: _conclude(before, run, f"{base} → {label}")
             for label, run in zip(labels, runs, strict=True)
         }
     return found
+
+
+def _check_alike(runs: Sequence[Sequence[StoredScores]], stores: Sequence[Path]) -> None:
+    """Raise where two runs were scored by different scorers of one name, or thresholds."""
+    for own in zip(*runs, strict=True):
+        first = own[0]
+        for each, store in zip(own, stores, strict=True):
+            if (each.scorer, each.threshold) != (first.scorer, first.threshold):
+                raise DetoxBenchError(
+                    f"{store} was scored by {each.scorer}, toxic from {each.threshold:g}, "
+                    f"{stores[0]} by {first.scorer} from {first.threshold:g}. Score both again by "
+                    "one: detox-bench score."
+                )
 
 
 def _conclude(

@@ -123,10 +123,11 @@ def _score_all(
     stores: Sequence[Path], names: Sequence[str], asked: _Asked, processes: Processes
 ) -> Iterator[tuple[Path, Scorer, Rescored]]:
     """Yield what the first process wrote, one scorer after the other; nothing in the others."""
+    if len(names) > 1:
+        for name in names:  # what cannot be loaded or is refused shows before hours of scoring
+            _load(name, stores, asked)
     for name in names:
-        scorer = load_scorer(name, **asked.options)
-        if asked.strict:
-            _check_strict(stores, scorer)
+        scorer = _load(name, stores, asked)
         named = mapped(scorer, asked.score_map) if asked.score_map else scorer
         with _way(name, asked) as way:
             for store in stores:
@@ -136,6 +137,13 @@ def _score_all(
                     continue
                 how = score_together(folder, processes) if processes.total > 1 else way
                 yield store, named, rescore(store, scorer, folder, asked.threshold, how, named)
+
+
+def _load(name: str, stores: Sequence[Path], asked: _Asked) -> Scorer:
+    scorer = load_scorer(name, **asked.options)
+    if asked.strict:
+        _check_strict(stores, scorer)
+    return scorer
 
 
 def _check_strict(stores: Sequence[Path], scorer: Scorer) -> None:

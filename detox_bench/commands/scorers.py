@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from detox_bench.ensemble_members import split_members
 from detox_bench.languages import LANGUAGES
 from detox_bench.scorers.huggingface import is_hub_name
 from detox_bench.scorers.protocol import claimed, scorer_info
@@ -90,6 +91,9 @@ def _on_this_machine(row: ScorerRow, name: str) -> bool:
     if not row.family or name == row.name:
         return row.needs == "nothing"
     given = name.partition(":")[2]
+    if row.prefix == "ensemble":
+        members = split_members(given)
+        return all(_on_this_machine(scorer_row(member), member) for member in members)
     fetched = {
         "hf": is_hub_name(given),
         "detoxify": Path(given).expanduser().is_file(),

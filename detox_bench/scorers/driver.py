@@ -113,8 +113,8 @@ def _checked(score: ToxicityScore) -> ToxicityScore:
 
 
 def _cacheable(scores: dict[str, ToxicityScore]) -> dict[str, ToxicityScore]:
-    """Return the scores that have a value."""
-    return {text: score for text, score in scores.items() if score.value is not None}
+    """Return the scores that have a value, and no reason why they may be another next time."""
+    return {t: each for t, each in scores.items() if each.value is not None and each.reason is None}
 
 
 def _check_alive(scorer: Scorer, failures: dict[str, ToxicityScore], n: int, scored: int) -> None:

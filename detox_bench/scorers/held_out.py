@@ -106,4 +106,5 @@ def rule_of(spec: str) -> HeldOutRule | None:
     """
     kind, _, members = spec.partition(":")
     names = members.split("+") if kind == "ensemble" else [spec]
-    return next((RULES[name] for name in names if name in RULES), None)
+    bare = (name.removesuffix(":") for name in names)  # "ngram:" is ngram too
+    return next((RULES[name] for name in bare if name in RULES), None)

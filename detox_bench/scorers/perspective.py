@@ -19,7 +19,7 @@ from detox_bench.errors import ScorerUnavailable
 from detox_bench.scorers.cache import cache_path
 from detox_bench.scorers.perspective_answers import error_type, summary_score
 from detox_bench.scorers.perspective_archive import Answer, AnswerArchive, Question, archive_file
-from detox_bench.scorers.perspective_client import GivenUp, PerspectiveClient, Service
+from detox_bench.scorers.perspective_client import GivenUp, PerspectiveClient, Refused, Service
 from detox_bench.scorers.perspective_options import (
     ATTRIBUTES,
     CODES,
@@ -54,6 +54,7 @@ class PerspectiveScorer:
         self.archive = AnswerArchive(_archive(options, urlsplit(url).netloc))
         self._key = key
         self._given_up = 0
+        self._asked = False
 
     @property
     def id(self) -> str:
@@ -120,11 +121,12 @@ class PerspectiveScorer:
             self.archive.refresh()
             return {text: self._archived(question) for text, question in asked.items()}
         with self.archive.held() as by_others:
-            if by_others:  # the other process may have asked just now
+            if by_others or not self._asked:  # another process may have asked just now
                 self._client.bucket.pause(1 / self.options.qps)
             known = {text: self.archive.get(question) for text, question in asked.items()}
             scores = {text: _score(answer, asked[text]) for text, answer in known.items() if answer}
             missing = [text for text in asked if text not in scores]
+            self._asked = True
             return scores | dict(self._ask_all(missing, asked))
 
     def _archived(self, question: Question) -> ToxicityScore:
@@ -161,12 +163,16 @@ class PerspectiveScorer:
         """Return the score of a text, unscored if it was given up; raise if all are."""
         try:
             score = done.result()
+        except Refused as error:  # an answer: the service is not down
+            self._given_up = 0
+            return ToxicityScore(None, reason=str(error))
         except GivenUp as error:
             self._given_up += 1
             if self._given_up >= GIVE_UP_AFTER:
                 raise ScorerUnavailable(
                     f"{self.url} gave no score for {self._given_up} texts in succession; the last "
-                    f"reason: {error}. What was answered is kept: run the command again later."
+                    f"reason: {str(error).rstrip('.')}. What was answered is kept: run the command "
+                    "again later."
                 ) from error
             return ToxicityScore(None, reason=str(error))
         self._given_up = 0

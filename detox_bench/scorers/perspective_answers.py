@@ -83,3 +83,10 @@ def _details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     error = body.get("error")
     details = error.get("details") if isinstance(error, dict) else None
     return [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
+
+
+def without(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return an answer without the key, for services that send back what they were sent."""
+    text = json.dumps(body)
+    hidden = json.dumps(key)[1:-1]
+    return dict(json.loads(text.replace(hidden, "…"))) if key and hidden in text else dict(body)

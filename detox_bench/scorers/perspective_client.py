@@ -24,6 +24,7 @@ from detox_bench.scorers.perspective_answers import (
     request_body,
     retry_after,
     summary_score,
+    without,
 )
 from detox_bench.scorers.perspective_archive import Answer
 from detox_bench.scorers.rate_limit import TokenBucket
@@ -47,6 +48,10 @@ _PASSING = (408, 425, 429)
 
 class GivenUp(Exception):
     """A text without an answer, and why."""
+
+
+class Refused(GivenUp):
+    """A text that the service does not take, for a reason it has no word for."""
 
 
 class _Passing(Exception):
@@ -150,11 +155,11 @@ class PerspectiveClient:
         body = _json_object(response)
         if status == 200:
             _check_scores(body, attributes)
-            return Answer(status, body)
+            return Answer(status, without(body, self.service.key))
         if status == 400 and error_type(body) in ITEM_ERRORS:
-            return Answer(status, body)
+            return Answer(status, without(body, self.service.key))
         if status == 400 and not about_the_key(body):
-            raise GivenUp(f"the service answered 400: {message(body, self.service.key)}")
+            raise Refused(f"the service answered 400: {message(body, self.service.key)}")
         raise ScorerUnavailable(self._refusal(status, body))
 
     def _keep_retry_after(self, response: "httpx.Response") -> None:
