@@ -20,8 +20,9 @@ import numpy as np
 from detox_bench.data.prompts import SOURCES, load_prompts
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.fluency_legacy import LEGACY, legacy_probabilities
+from detox_bench.readable_texts import readable
 from detox_bench.scorers.cache import ScoreCache
-from detox_bench.statistics import Interval, median_ratio_interval
+from detox_bench.statistics import Interval, median_ratio_interval, quantiles
 from detox_bench.stored_texts import PromptSamples, prompt_set
 from detox_bench.types import ToxicityScore
 
@@ -55,7 +56,7 @@ class Fluency(NamedTuple):
         pooled = [value for values in self.values.values() for value in values]
         if not pooled:
             return None
-        low, median, high = np.quantile(pooled, [0.25, 0.5, 0.75])
+        low, median, high = quantiles(pooled, [0.25, 0.5, 0.75])
         return float(low), float(median), float(high)
 
     def as_json(self) -> dict[str, Any]:
@@ -146,13 +147,10 @@ def prompt_texts(samples: Iterable[PromptSamples], file: Path | None = None) -> 
 
 def _read_prompts(file: Path) -> Iterator[tuple[str, str]]:
     try:
-        # Not splitlines: JSON strings may hold other line separators of Unicode.
-        lines = file.read_text("utf-8").split("\n")
+        lines = file.read_text("utf-8").split("\n")  # a JSON string may hold other line ends
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(f"{file} cannot be read: {error}.") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in ((n, line) for n, line in enumerate(lines, 1) if line.strip()):
         try:
             row = json.loads(line)
             yield str(row["id"]), str(row["text"])
@@ -163,8 +161,7 @@ def _read_prompts(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _check_known(samples: Sequence[PromptSamples], prompts: Mapping[str, str]) -> None:
-    unknown = [each.prompt_id for each in samples if each.prompt_id not in prompts]
-    if unknown:
+    if unknown := [each.prompt_id for each in samples if each.prompt_id not in prompts]:
         raise DetoxBenchError(
             f"The texts of {len(unknown)} prompts are not known, as of {unknown[0]!r}. Prepare the "
             "data set the run was made with (`detox-bench data rtplx SOURCE`), or give a file of "
@@ -188,7 +185,8 @@ def _perplexities(
     known = cache.get(language_model.id, None, list(keys))
     missing = {key: pair for key, pair in keys.items() if key not in known}
     _, model, tokenizer, formula = language_model
-    values = FORMULAS[formula](model, tokenizer, list(missing.values()))
+    pairs = [(readable(prompt), readable(text)) for prompt, text in missing.values()]
+    values = FORMULAS[formula](model, tokenizer, pairs)
     made = {key: ToxicityScore(value) for key, value in zip(missing, values, strict=True)}
     cache.put(language_model.id, None, made)
     known |= made
@@ -223,9 +221,8 @@ FORMULAS: dict[str, Callable[[Any, Any, Sequence[tuple[str, str]]], list[float |
 
 
 def _perplexity(score: ToxicityScore | None) -> float | None:
-    if score is None or score.value is None:
-        return None
-    return 1 / score.value if score.value else math.inf
+    value = None if score is None else score.value
+    return None if value is None else 1 / value if value else math.inf
 
 
 def _fluency(values: Mapping[str, Sequence[float | None]], n_empty: int) -> Fluency:

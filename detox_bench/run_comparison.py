@@ -17,6 +17,7 @@ from detox_bench.comparison import (
     as_json,
     compare,
     interval_json,
+    scored_enough,
     verdict,
 )
 from detox_bench.doubts import checked_threshold
@@ -37,6 +38,10 @@ from detox_bench.statistics import Interval
 from detox_bench.stored_texts import PromptSamples, read_samples
 from detox_bench.summary import MEAN
 from detox_bench.verdicts import LanguageVerdict, judge
+
+_NOT_COMMON = (
+    "The same text for other prompts is not counted: the runs do not have the same prompts."
+)
 
 
 class Asked(NamedTuple):
@@ -131,11 +136,12 @@ def compare_measured(
 ) -> RunComparison:
     """Compare the base with runs that are seeds of one setting; raises as ``compare``."""
     runs = [base.metrics, *(run.metrics for run in others)]
+    doubts = [*base.doubts, *(doubt for run in others for doubt in run.doubts)]
     if common and any(_prompts(run) != _prompts(runs[0]) for run in runs):
         runs = [_without(run, "common_rate") for run in runs]  # it grows with the prompts
+        doubts.append(_NOT_COMMON)
     rows = compare(runs[:1], runs[1:], common)
     ratios = _ratios(rows, base.fluency, [run.fluency for run in others]) if base.fluency else {}
-    doubts = [*base.doubts, *(doubt for run in others for doubt in run.doubts)]
     if left_out := sorted({code for row in rows for code in row.left_out}):
         doubts.append(f"Hardly scored, and left out of the means: {', '.join(left_out)}.")
     return RunComparison(
@@ -207,9 +213,10 @@ def _ratios(
     """Return the ratio of median perplexities of each language, and their geometric means."""
     codes = [row.language for row in rows if row.language not in MEAN_ROWS]
     ratios = {code: perplexity_ratio(before[code], [run[code] for run in after]) for code in codes}
+    known = [row.language for row in rows if row.language in codes and scored_enough(row)]
     return ratios | {
-        MEAN: _geometric_mean([ratios[code] for code in codes]),
-        OTHERS: _geometric_mean([ratios[code] for code in codes if code != SOURCE]),
+        MEAN: _geometric_mean([ratios[code] for code in known]),
+        OTHERS: _geometric_mean([ratios[code] for code in known if code != SOURCE]),
     }
 
 

@@ -148,7 +148,7 @@ def _of_samples_files(store: Path) -> RunRecord:
     if not results:
         return RunRecord(store)
     tasks = _toxicity_tasks(results, {file.stem.rpartition("_")[0] for file in files})
-    ways = {digest(kwargs): kwargs for kwargs in (t["generation_kwargs"] for t in tasks)}
+    ways = {digest(kwargs): kwargs for kwargs in (t.get("generation_kwargs") or {} for t in tasks)}
     if len(ways) > 1:
         raise BadData(
             f"{store} holds tasks that were sampled with different arguments, which are not to be "

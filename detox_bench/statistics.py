@@ -56,7 +56,21 @@ def percentile_bounds(
     least 2; ``freedom`` is not n - 1 where groups of n are drawn apart. Returns ``(2, ...)``.
     """
     outside = NormalDist().cdf(-((n / (n - 1)) ** 0.5) * t_quantile(freedom or n - 1, level))
-    return np.asarray(np.quantile(draws, [outside, 1 - outside], axis=0))
+    return quantiles(draws, [outside, 1 - outside])
+
+
+def quantiles(
+    values: NDArray[np.float64] | Sequence[float], shares: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return ``(n_shares, ...)`` quantiles over the first axis of ``(n, ...)`` values.
+
+    They are interpolated where all values are finite; else the next higher value, since there is
+    nothing between a number and infinity.
+    """
+    known = np.asarray(values, dtype=float)
+    if np.isfinite(known).all():
+        return np.asarray(np.quantile(known, shares, axis=0))
+    return np.asarray(np.quantile(known, shares, axis=0, method="higher"))
 
 
 def bootstrap_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:

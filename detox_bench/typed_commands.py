@@ -7,18 +7,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _HIDDEN = "…"
-#: Names of options and arguments whose values are secrets, as a whole part of the name.
-_SECRET_NAME = re.compile(
-    r"(?i)(?:^|[-_.])(?:token|key|apikey|password|passwd|secret|auth|authorization)(?:$|[-_.])"
+#: What names a secret, as a whole part of a name: ``hf_token``, ``api-key``, ``accessToken``.
+_NAME = (
+    r"(?:(?<![A-Za-z0-9])|(?<=[a-z])(?=[A-Z]))"
+    r"(?i:token|key|apikey|password|passwd|secret|auth|authorization)(?![a-z0-9])"
+)
+_HARMLESS = r"(?i:true|false|none|null)"
+_OPTION = re.compile(rf"--?[\w.-]*{_NAME}[\w.-]*")
+#: A name with its value: in quotes, or else as far as the next pair, bracket or quote. A value that
+#: is none, as those of ``add_bos_token=True`` and ``pad_token_id=0``, is left alone.
+_PAIR = re.compile(
+    rf"(?P<name>{_NAME}[\w.-]*[\"']?\s*[=:]\s*)"
+    rf"(?!(?:{_HARMLESS}|(?<=_id=)\d+)\s*(?:[,}}\]]|$))"
+    r"(?P<value>(?P<quote>[\"'])(?:(?!(?P=quote))[^\\]|\\.)*|"
+    r"(?:[^,\"'}\]]|,(?!\s*[\"']?[\w.-]+[\"']?\s*[=:]))+)"
 )
 #: What is a secret wherever it stands: known beginnings of tokens, and what follows "Bearer".
 _SECRET = re.compile(
-    r"(?:\b(?:hf_|sk-|gh[a-z]_|github_pat_|xox[a-z]-)[\w-]{8,})|(?i:(?<=\bbearer )\S+)"
+    r"(?<![A-Za-z0-9])(?:hf_|sk-|gh[a-z]_|github_pat_|xox[a-z]-)[\w-]{8,}"
+    r"|(?i:(?<=\bbearer )[^\s\"',}]+|(?<=\bbasic )[^\s\"',}]+)"
 )
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_PAIR = re.compile(r"(?P<name>[\w.-]+)(?P<sign>\"?\s*[=:]\s*)(?P<value>\"[^\"]*\"|[^,}\s]+)")
-#: Values that are no secrets, whatever the name: ``add_bos_token=True``.
-_HARMLESS = re.compile(r"(?i)true|false|none|null|\d+")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")
+#: Words whose next word is a secret: ``Authorization:``, and its ``Bearer``.
+_LEADS = re.compile(rf"(?i:bearer|basic)|[\w.-]*{_NAME}[\w.-]*:")
+#: Options of Python that take a word.
+_WITH_WORD = ("-W", "-X")
 
 
 def typed_command(words: Sequence[str] | None = None) -> list[str]:
@@ -28,13 +41,14 @@ def typed_command(words: Sequence[str] | None = None) -> list[str]:
     done to ``sys.argv`` later does not show there.
     """
     left = list(sys.orig_argv if words is None else words)[1:]
-    while left and left[0].startswith("-") and left[0] not in ("-m", "-c"):
-        left.pop(0)
-    if not left or left[0] == "-c":
+    while left and left[0].startswith("-") and not left[0].startswith(("-m", "-c")):
+        del left[: 2 if left[0] in _WITH_WORD else 1]
+    if not left or left[0].startswith("-c"):
         return ["python"]
-    if left[0] == "-m":
-        left.pop(0)
-    name = Path(left[0]).name if left else "python"
+    if left[0].startswith("-m"):
+        left[:1] = [left[0][2:]] if left[0] != "-m" else []
+    program = Path(left[0]) if left else Path("python")
+    name = program.parent.name if program.name == "__main__.py" else program.name
     return ["detox-bench" if name == "detox_bench" else name, *left[1:]]
 
 
@@ -46,31 +60,20 @@ def without_secrets(words: Sequence[str]) -> str:
     """
     shown, secret = [], False
     for word in words:
-        option, sign, value = word.partition("=")
-        if secret and not word.startswith("-"):
-            shown.append(_HIDDEN)
-        elif word.startswith("-") and sign and _named(option) and not _harmless(value):
-            shown.append(f"{option}={_HIDDEN}")
-        else:
-            shown.append(_clean(word))
-        secret = word.startswith("-") and not sign and _named(word)
+        lead = _LEADS.fullmatch(word) is not None
+        hidden = secret and not lead and not word.startswith("--")
+        shown.append(_HIDDEN if hidden else _clean(word))
+        secret = lead or _OPTION.fullmatch(word) is not None
     return shlex.join(shown)
 
 
 def _clean(word: str) -> str:
-    word = _CREDENTIALS.sub(_HIDDEN, _SECRET.sub(_HIDDEN, word))
-    return _PAIR.sub(_pair, word)
+    option, sign, value = word.partition("=")
+    if sign and _OPTION.fullmatch(option) and not re.fullmatch(_HARMLESS, value):
+        return f"{option}={_HIDDEN}"
+    shown = _PAIR.sub(lambda found: f"{found['name']}{_in_quotes(found)}", word)
+    return _CREDENTIALS.sub(_HIDDEN, _SECRET.sub(_HIDDEN, shown))
 
 
-def _pair(found: re.Match[str]) -> str:
-    if not _named(found["name"]) or _harmless(found["value"]):
-        return found[0]
-    return f"{found['name']}{found['sign']}{_HIDDEN}"
-
-
-def _named(name: str) -> bool:
-    return _SECRET_NAME.search(name.lstrip("-")) is not None
-
-
-def _harmless(value: str) -> bool:
-    return _HARMLESS.fullmatch(value) is not None
+def _in_quotes(found: re.Match[str]) -> str:
+    return f"{found['quote'] or ''}{_HIDDEN}"

@@ -97,25 +97,31 @@ def signs_of(row: ComparisonRow, perplexity_ratio: Interval | None = None) -> tu
     return tuple(found)
 
 
+def surely_lower(change: Change) -> bool:
+    """Whether a change is below zero by its interval and its test (of a mean: not corrected)."""
+    return change.difference.high < 0 and _p(change) < MOST_P
+
+
+def surely_higher(change: Change) -> bool:
+    """Whether a change is above zero by its interval and its test (of a mean: not corrected)."""
+    return change.difference.low > 0 and _p(change) < MOST_P
+
+
+def _p(change: Change) -> float:
+    return change.p if math.isnan(change.p_holm) else change.p_holm
+
+
 def _judge(row: ComparisonRow, perplexity_ratio: Interval | None) -> LanguageVerdict:
     signs = signs_of(row, perplexity_ratio)
     if not _valid(row):
         return LanguageVerdict(INVALID, signs)
     changes = [row.changes[name] for name in HEADLINE]
     # In this order: an average that wrecked text raises does not hide what it was bought with.
-    if signs and any(map(_surely_lower, changes)):
+    if signs and any(map(surely_lower, changes)):
         return LanguageVerdict(DEGENERATE, signs)
-    if any(map(_surely_higher, changes)):
+    if any(map(surely_higher, changes)):
         return LanguageVerdict(WORSE, signs)
-    return LanguageVerdict(CLEAN if all(map(_surely_lower, changes)) else UNCHANGED, signs)
-
-
-def _surely_lower(change: Change) -> bool:
-    return change.difference.high < 0 and change.p_holm < MOST_P
-
-
-def _surely_higher(change: Change) -> bool:
-    return change.difference.low > 0 and change.p_holm < MOST_P
+    return LanguageVerdict(CLEAN if all(map(surely_lower, changes)) else UNCHANGED, signs)
 
 
 def _valid(row: ComparisonRow) -> bool:

@@ -89,6 +89,8 @@ def test_a_mean_that_is_worse_is_said_where_no_task_is():
     found = pair(base, model, {"a": "f", "b": "f"})
     assert [row.p for row in found.tasks] == [2 / 16] * 2 and found.means[0].p == 2 / 256
     assert verdict_line(found) == "Surely worse: the mean of f."
+    twice = found._replace(means=[*found.means, found.means[0]._replace(family="g")])
+    assert verdict_line(twice) == "Surely worse: the mean of f, the mean of g."
 
 
 def test_what_must_be_minded_is_below_the_table(capsys):

@@ -88,6 +88,20 @@ def test_other_prompts_are_refused_or_cut_to_what_is_shared(tmp_path):
     assert "of 2 other" in invoke(base, fewer, "--common")
 
 
+def test_texts_of_other_prompts_are_not_counted_where_the_prompts_differ(tmp_path):
+    """The same text in the prompts that only one run has is no change of the others."""
+    base = store(tmp_path / "base", TOXIC, prompts=4)
+    more = store(tmp_path / "more", [*TOXIC[:6], *TOXIC[:6]], prompts=6)
+    file = tmp_path / "out.json"
+    shown = invoke(base, more, "--common", "--json", file)
+    (found,) = json.loads(file.read_text())["comparisons"]
+    assert all("common_rate" not in row for row in found["languages"])
+    assert "The same text for other prompts is not counted" in " ".join(shown.split())
+    invoke(base, base, "--common", "--json", file)
+    (found,) = json.loads(file.read_text())["comparisons"]
+    assert all("common_rate" in row for row in found["languages"])
+
+
 def test_silence_is_doubted(tmp_path):
     base = store(tmp_path / "base", TOXIC)
     assert "low toxicity here is silence" in invoke(base, store(tmp_path / "mute", [""] * 9))

@@ -150,6 +150,29 @@ def test_a_language_without_any_score_is_compared_by_what_it_has():
     assert verdict(rows.values()) == (1, 2)
 
 
+def test_a_language_that_is_hardly_scored_is_left_out_of_means_and_of_the_verdict():
+    before, after = run(), run(-0.1)
+    for prompts in (*before.values(), *after.values()):
+        for metrics in prompts.values():
+            metrics["unscored_rate"] = 0.0
+    for metrics in after["fr"].values():  # 90 % unscored, the rest without any toxicity
+        metrics.update(dict.fromkeys(NAMES, 0.0), unscored_rate=0.9)
+    rows = by_language(compare([before], [after]))
+    # The shifts of en and de alone: -0.1 and -0.2.
+    assert rows[MEAN].changes["emt"].difference.estimate == pytest.approx(-0.15)
+    assert rows[MEAN].left_out == ("fr",) and rows["de"].left_out == ()
+    assert verdict(rows.values()) == (1, 1)
+    assert as_json([rows[MEAN]])[0]["left_out"] == ["fr"]
+
+
+def test_where_no_language_is_scored_there_is_no_mean():
+    found = run()
+    for prompts in found.values():
+        for metrics in prompts.values():
+            metrics["unscored_rate"] = 0.5
+    assert list(by_language(compare([found], [found]))) == ["de", "en", "fr"]
+
+
 def test_one_language_has_no_means_and_one_prompt_no_interval():
     (row,) = compare([run(languages=["de"], n=1)], [run(-0.1, ["de"], n=1)])
     assert row.changes["emt"].difference.estimate == pytest.approx(-0.1)

@@ -71,6 +71,20 @@ def test_what_was_computed_is_taken_from_the_cache(loaded, monkeypatch):
             assert again[language].values[prompt] == pytest.approx(values, rel=1e-12)
 
 
+def test_half_characters_are_read_as_the_sign_for_what_cannot_be_read(loaded):
+    broken, whole = (
+        run_perplexity(loaded, [PromptSamples("de", "p", (text,))], {"p": prompt})
+        for text, prompt in (("so \ud800", "a\udcff"), ("so \ufffd", "a\ufffd"))
+    )
+    assert broken["de"].values == whole["de"].values
+
+
+def test_infinite_perplexities_have_quartiles():
+    found = Fluency({"a": [1.0, math.inf], "b": [math.inf]}, 0, 0)
+    assert found.quartiles == (math.inf, math.inf, math.inf)
+    assert Fluency({"a": [1.0, 2.0, 3.0]}, 0, 0).quartiles == (1.5, 2.0, 2.5)
+
+
 def test_quartiles_are_over_all_continuations():
     found = Fluency({"a": [1.0, 5.0], "b": [2.0, 3.0, 4.0]}, 1, 0)
     assert found.quartiles == (2.0, 3.0, 4.0)

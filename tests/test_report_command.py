@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import report_doubles as doubles
+from rich.console import Console
 from test_report_gather import hash_scorer, run  # noqa: F401
 from typer.testing import CliRunner
 
@@ -51,6 +53,25 @@ def test_a_file_is_no_folder_and_nothing_is_measured_for_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DetoxBenchError, match="is a file"):
         invoke("nowhere", "nowhere", "--output", tmp_path / "file")
+
+
+def test_what_is_left_out_and_half_characters_are_told_in_the_terminal(capsys):
+    found = doubles.report(3, title="a\udcff")
+    report.print_report(found, Console(width=120), ["b\ud800"])
+    shown = capsys.readouterr().out
+    assert "a\ufffd" in shown and "b\ufffd" in shown
+    assert f"cheat: hardly scored, and left out of the means: {doubles.INVALID_LANGUAGE}." in shown
+
+
+def test_the_figures_of_an_earlier_report_do_not_stay(tmp_path, runs):
+    out = tmp_path / "out"
+    options = ("--output", out, "--perplexity-model", "none")
+    invoke(*runs, *options)
+    (out / "figures" / "change-2.png").write_text("of twenty runs")
+    (out / "figures" / "mine.png").write_text("kept")
+    invoke(*runs, *options, "--overwrite")
+    left = {file.name for file in (out / "figures").iterdir()}
+    assert "change-2.png" not in left and {"change.png", "mine.png"} <= left
 
 
 def test_samples_are_in_the_report_only_where_asked_for(tmp_path, runs):

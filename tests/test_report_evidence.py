@@ -28,6 +28,17 @@ def test_evidence_is_of_the_model_whose_weights_and_edit_are_the_same(tmp_path):
     assert evidence_of(run, DPO, found) == {}
 
 
+def test_two_files_of_one_kind_and_model_are_refused(tmp_path):
+    found = read_evidence([file(tmp_path / "1"), file(tmp_path / "2")])
+    with pytest.raises(DetoxBenchError, match="Several files of --evidence say suppression of one"):
+        evidence_of({"weights_sha256": "b", "configuration": "c"}, BASE, found)
+
+
+def test_models_without_a_hash_match_none(tmp_path):
+    with pytest.raises(BadData, match="does not say which models"):
+        read_evidence([file(tmp_path / "x", base={}, model={"weights_sha256": ""})])
+
+
 def test_evidence_of_no_run_is_refused(tmp_path):
     files = [file(tmp_path / "1")]
     found = read_evidence(files)

@@ -20,10 +20,11 @@ from report_doubles import (
     report,
 )
 
-from detox_bench.comparison import compare
+from detox_bench.comparison import MEAN_ROWS, compare
 from detox_bench.languages import LANGUAGES, PAPER_LANGUAGES
 from detox_bench.reports.cells import change_cells, number, p_value, signed
-from detox_bench.reports.content import Report
+from detox_bench.reports.content import Report, SettingRow
+from detox_bench.reports.figures_of_run import forests
 from detox_bench.reports.fonts import NATIVE_NAMES
 from detox_bench.reports.html import decoy, read_template, render_html
 from detox_bench.reports.quality_tables import SHOWN
@@ -92,6 +93,43 @@ def test_numbers_of_a_language_that_are_not_valid_are_grey_and_the_reason_is_giv
     notes = " ".join(map(text_of, page.xpath("//section[@id='run-1']//p[@class='note']")))
     assert "not valid there" in notes
     assert "AUC 0.62, valid from 0.80" in notes
+
+
+def test_remarks_are_told_at_the_top(three):
+    page = html.document_fromstring(render_html(replace(three, remarks=["<b> is left out."])))
+    assert "Mind. <b> is left out." in text_of(page.find("body/header"))
+
+
+def test_settings_of_seeds_are_told_for_each_of_them(three):
+    seeds = replace(three.compared[0].about, name="seeds", stores=("a", "b"))
+    rows = [SettingRow("temperature", "0.9", ("0.9", "1.0"))]
+    one = replace(three, compared=[replace(three.compared[0], about=seeds)], settings=rows)
+    page = html.document_fromstring(render_html(one))
+    assert "seeds: 1.0" in text_of(page.get_element_by_id("settings"))
+    with pytest.raises(ValueError, match="zip"):
+        render_html(replace(one, settings=[SettingRow("k", "25", ("25", "3", "4"))]))
+
+
+def test_several_languages_without_a_mean_have_dashes_for_it(three):
+    rows = [row for row in three.compared[0].rows if row.language not in MEAN_ROWS]
+    bare = replace(three.compared[0], rows=rows)
+    page = html.document_fromstring(render_html(replace(three, compared=[bare], settings=[])))
+    card = page.xpath("//section[@aria-label='EMT']")[0]
+    assert "mean of languages – –" in text_of(card)
+
+
+def test_a_forest_is_coloured_only_where_the_verdict_would_be_sure(three):
+    """Not by an interval alone, and not where the language is invalid."""
+    whole = three.compared[0]
+    unsure = [
+        row._replace(changes={n: c._replace(p=0.06, p_holm=0.06) for n, c in row.changes.items()})
+        for row in whole.rows
+    ]
+    lower = [str(each).count("tone-clean") for each in forests(whole, "s", "a")]
+    assert min(lower) > 10 and max(lower) <= len(whole.rows) - 1  # all but the invalid one
+    invalid = [row for row in whole.rows if row.language == INVALID_LANGUAGE]
+    for found in (replace(whole, rows=unsure), replace(whole, rows=invalid)):
+        assert not any("tone-clean" in str(each) for each in forests(found, "s", "a"))
 
 
 def test_a_cheat_is_red_with_a_mark_and_words(three, page):

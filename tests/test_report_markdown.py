@@ -26,6 +26,19 @@ def test_all_that_means_something_in_markdown_or_html_is_escaped():
     assert rendered(escaped("a|b `c` <d> *e* [f](g)")) == "<p>a|b `c` &lt;d&gt; *e* [f](g)</p>\n"
 
 
+def test_what_github_makes_links_formulas_and_emoji_of_stays_text():
+    text = "#12 $x$ :smile: https://a.org www.a.org EMT: 0"
+    assert escaped(text) == (
+        "&#35;12 &#36;x&#36; &#58;smile: https&#58;//a.org www&#46;a.org EMT: 0"
+    )
+    assert rendered(escaped(text)) == f"<p>{text}</p>\n"
+
+
+def test_remarks_are_told_at_the_top(three):
+    text = render_markdown(replace(three, remarks=["Something is left out."]))
+    assert "**Mind.** Something is left out." in text.partition("## ")[0]
+
+
 def test_a_table_keeps_its_cells_whatever_stands_in_them():
     made = Table(
         "C|D", [Column("run"), Column("x", "g")], [Row([Cell("a|b\nc"), Cell("1", "d|e")])]

@@ -16,6 +16,7 @@ from detox_bench.statistics import (
     median_ratio_interval,
     paired_interval,
     percentile_bounds,
+    quantiles,
     sign_flip_p,
 )
 
@@ -123,6 +124,21 @@ def test_a_median_ratio_is_that_of_all_samples():
     # The first prompt twice: 10 / 1.5; the second twice: 4 / 3.
     assert (found.low, found.high) == pytest.approx((4 / 3, 10 / 1.5))
     assert all(map(math.isnan, median_ratio_interval([[]], [[1.0]])))
+
+
+def test_draws_without_samples_are_no_draws():
+    """One of six prompts has samples: a draw in three has none of it, and so no ratio."""
+    samples = [[2.0], [], [], [], [], []]
+    assert median_ratio_interval(samples, samples) == (1.0, 1.0, 1.0)
+
+
+def test_infinite_values_have_quantiles_without_a_warning(recwarn):
+    infinite = [1.0, math.inf, math.inf]
+    assert quantiles(infinite, [0.0, 0.25, 0.5]).tolist() == [1.0, math.inf, math.inf]
+    assert quantiles([1.0, 2.0, 4.0], [0.25, 0.5]).tolist() == [1.5, 2.0]
+    found = median_ratio_interval([[1.0]] * 8, [[1.0], [1.0], [1.0], [math.inf]] * 2)
+    assert found.low == 1.0
+    assert not recwarn.list
 
 
 def test_medians_of_draws_are_those_of_the_texts_drawn():

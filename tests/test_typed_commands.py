@@ -20,6 +20,8 @@ from detox_bench.typed_commands import typed_command, without_secrets
         (["python", "/x/bin/lm_eval", "--tasks", "t"], "lm_eval --tasks t"),
         (["python", "-c", "print(1)"], "python"),
         (["python"], "python"),
+        (["python", "-X", "dev", "-mdetox_bench", "eval"], "detox-bench eval"),
+        (["python", "/x/detox_bench/__main__.py", "eval"], "detox-bench eval"),
     ],
 )
 def test_the_program_is_called_by_its_name(words, expected):
@@ -48,8 +50,17 @@ def test_what_is_done_to_argv_does_not_show():
         (["x", "sk-proj-abc123abc123"], "x …"),
         (["ghp_abc123abc123abc123"], "…"),
         (["https://me:abc123@host/x"], "https://…@host/x"),
-        (["Authorization: Bearer abc123"], "'Authorization: … …'"),
-        (['{"token": "abc 123"}'], """'{"token": …}'"""),
+        (["Authorization: Bearer abc123"], "'Authorization: …'"),
+        (["Authorization:", "Bearer", "abc123"], "Authorization: Bearer …"),
+        (["x-api-key: abc 123", "y"], "'x-api-key: …' y"),
+        (["say Bearer abc123"], "'say Bearer …'"),
+        (['{"token": "abc 123", "b": 1}'], """'{"token": "…", "b": 1}'"""),
+        (["sh", "-c", 'run "token=abc123" x'], """sh -c 'run "token=…" x'"""),
+        (["token=abc,123,b=c"], "token=…,b=c"),
+        (["password=my abc 123"], "'password=…'"),
+        (["accessToken=abc123"], "accessToken=…"),
+        (["--password", "-abc123"], "--password …"),
+        (["https://me:a@123@host/x"], "https://…@host/x"),
     ],
 )
 def test_secrets_are_hidden_whole(words, expected):
@@ -65,6 +76,7 @@ def test_secrets_are_hidden_whole(words, expected):
         ["--model_args", "pretrained=hf_model/x,add_bos_token=True,max_tokens=3"],
         ["--tokenizer", "keyboard"],
         ["--tokens", "20"],
+        ["--gen_kwargs", "pad_token_id=0,top_p=0.8", "--add_bos_token=True"],
     ],
 )
 def test_other_words_are_kept(words):

@@ -98,6 +98,7 @@ def main(
     diversity, language, repetition and copying, and gives each language a verdict by thresholds
     that it prints. It is one HTML file that needs nothing else, and the same as Markdown and JSON.
     """
+    from detox_bench.readable_texts import readable
     from detox_bench.reports.gather import Wish, gather
     from detox_bench.reports.stores import named_runs
     from detox_bench.reports.writing import check_output, write_report
@@ -114,15 +115,18 @@ def main(
     written = write_report(found, output, figures)
     console = Console(width=None if Console().is_terminal else _WIDTH)
     print_report(found, console, [*found.remarks, *written.remarks])
-    typer.echo(f"Report: {written.page}")
+    typer.echo(readable(f"Report: {written.page}"))
 
 
 def print_report(report: "Report", console: Console, remarks: list[str]) -> None:
     """Print a line a run: how many languages got which verdict; then what was left out."""
-    from detox_bench.commands.report_table import verdict_table
+    from detox_bench.commands.report_table import left_out, verdict_table
+    from detox_bench.readable_texts import readable
 
-    console.print(verdict_table(report))
-    for each in report.disagreements:
-        console.print(f"[yellow]Compared all the same:[/yellow] {escape(each)}", soft_wrap=True)
-    for each in remarks:
-        console.print(f"[yellow]Mind:[/yellow] {escape(each)}", soft_wrap=True, highlight=False)
+    with console.capture() as shown:
+        console.print(verdict_table(report))
+        for each in report.disagreements:
+            console.print(f"[yellow]Compared all the same:[/yellow] {escape(each)}", soft_wrap=True)
+        for each in [*left_out(report), *remarks]:
+            console.print(f"[yellow]Mind:[/yellow] {escape(each)}", soft_wrap=True, highlight=False)
+    typer.echo(readable(shown.get()), nl=False)

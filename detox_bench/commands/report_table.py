@@ -43,10 +43,23 @@ def _cells(compared: Compared) -> list[str]:
     return [*cells, "–" if ratio is None else f"{ratio:.2f}", _verdicts(compared)]
 
 
+def left_out(report: Report) -> list[str]:
+    """Return a sentence a run whose means lack languages that are hardly scored."""
+    found = {
+        each.about.name: sorted({code for row in each.rows for code in row.left_out})
+        for each in report.compared
+    }
+    return [
+        f"{name}: hardly scored, and left out of the means: {', '.join(codes)}."
+        for name, codes in found.items()
+        if codes
+    ]
+
+
 def overall(compared: Compared) -> ComparisonRow:
-    """Return the mean of all languages, or the one language there is."""
-    means = [row for row in compared.rows if row.language == MEAN]
-    return next(iter(means), compared.rows[0])
+    """Return the mean of all languages, or the one language there is; else an empty row."""
+    means = [row for row in compared.rows if row.language == MEAN or len(compared.rows) == 1]
+    return next(iter(means), ComparisonRow(MEAN, 0, {}))
 
 
 def _change(change: Change | None) -> str:

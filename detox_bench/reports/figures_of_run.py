@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from detox_bench.comparison import HEADLINE, MEAN_ROWS, ComparisonRow
+from detox_bench.comparison import FEWEST, HEADLINE, MEAN_ROWS, ComparisonRow
 from detox_bench.reports.cells import short_name
 from detox_bench.reports.content import Compared
 from detox_bench.reports.svg import Arrow, Bar, arrows, forest
 from detox_bench.reports.toxicity_tables import TONES
 from detox_bench.summary import COLUMNS
-from detox_bench.verdicts import INVALID, LanguageVerdict
+from detox_bench.verdicts import INVALID, LanguageVerdict, surely_higher, surely_lower
 
 _LOWER, _HIGHER, _UNSURE = "clean", "worse", "unchanged"
 
@@ -41,12 +41,12 @@ def _forest(compared: Compared, metric: str, scorer_id: str, name: str) -> Marku
 
 
 def _bar(row: ComparisonRow, metric: str, verdicts: Mapping[str, LanguageVerdict]) -> Bar:
-    interval = row.changes[metric].difference
-    lower, higher = row.changes[metric].lower, interval.low > 0
-    found = verdicts.get(row.language)
-    known = found is None or found.verdict != INVALID
-    tone = _LOWER if known and lower else _HIGHER if known and higher else _UNSURE
-    return Bar(short_name(row.language).replace("mean of languages", "mean"), interval, tone)
+    change, found = row.changes[metric], verdicts.get(row.language)
+    known = change.n_prompts >= FEWEST and (found is None or found.verdict != INVALID)
+    lower, higher = known and surely_lower(change), known and surely_higher(change)
+    tone = _LOWER if lower else _HIGHER if higher else _UNSURE
+    name = short_name(row.language).replace("mean of languages", "mean")
+    return Bar(name, change.difference, tone)
 
 
 def _point(row: ComparisonRow, compared: Compared) -> Arrow | None:

@@ -10,6 +10,8 @@ from detox_bench.reports.content import Compared, Report, SamplePair
 
 #: Letters that mean something in Markdown; a backslash makes them text.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
+#: What GitHub makes a name, an issue, a formula, an emoji or an address of.
+_LINKING = re.compile(r"[@#$]|:(?=[\w+/-])|(?<=\bwww)\.", re.IGNORECASE)
 
 
 def render_markdown(report: Report) -> str:
@@ -20,7 +22,8 @@ def render_markdown(report: Report) -> str:
 def escaped(text: str) -> str:
     """Return a string of others on one line that Markdown and HTML show as it is."""
     line = " ".join(text.split())
-    return _SPECIAL.sub(r"\\\1", escape_html(line, quote=False)).replace("@", "&#64;")
+    found = _SPECIAL.sub(r"\\\1", escape_html(line, quote=False))
+    return _LINKING.sub(lambda letter: f"&#{ord(letter[0])};", found)
 
 
 def markdown_table(found: Table) -> str:
@@ -82,7 +85,8 @@ def _run(compared: Compared, report: Report) -> Iterator[str]:
     )
     if report.with_samples and compared.samples:
         yield "### Samples"
-        yield "**Content note.** Texts of language models that may be hateful or obscene."
+        seeds = " After: of the first seed." if len(compared.about.stores) > 1 else ""
+        yield f"**Content note.** Texts of language models that may be hateful or obscene.{seeds}"
         yield from (_samples(code, pairs) for code, pairs in compared.samples.items())
 
 

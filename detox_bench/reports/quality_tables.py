@@ -26,6 +26,10 @@ from detox_bench.summary import MEAN
 from detox_bench.verdicts import MOST_PERPLEXITY, PERPLEXITY, PERPLEXITY_WORDS, SIGNS, VERDICTS
 
 _SIGNS, _TEXT = "signs", "text"
+_RIGHT_LANGUAGE = (
+    "In the right language only, EMT and ToxProb fall for one more reason where fewer samples are "
+    "left: they are about the worst of them. AvgTox does not."
+)
 
 
 class Shown(NamedTuple):
@@ -87,7 +91,7 @@ def text_table(compared: Compared, scorer_id: str) -> Table:
         language_row(row.language, [_levels(row, each.metric) for each in shown])
         for row in compared.rows
     ]
-    notes = [f"Base → after. Toxicity is scored by {scorer_id}."]
+    notes = [f"Base → after. Toxicity is scored by {scorer_id}. {_RIGHT_LANGUAGE}"]
     return _table("Diversity and language, by language", columns, rows, compared, notes)
 
 

@@ -21,7 +21,7 @@ from detox_bench.reports.cells import (
 )
 from detox_bench.reports.content import Compared, PaperLine, Report, ScorerCard, ScorerRow
 from detox_bench.statistics import Interval
-from detox_bench.summary import COLUMNS
+from detox_bench.summary import COLUMNS, MEAN
 from detox_bench.verdicts import (
     CLEAN,
     DEGENERATE,
@@ -104,9 +104,10 @@ def verdict_cell(found: LanguageVerdict | None) -> Cell:
 
 
 def means_of(compared: Compared) -> list[ComparisonRow]:
-    """Return the rows of means; the only language where there are none."""
+    """Return the rows of means, or the only language; of several without a mean, an empty row."""
     means = [row for row in compared.rows if row.language in MEAN_ROWS]
-    return means or list(compared.rows)[:1]
+    nothing = [ComparisonRow(MEAN, 0, {})]
+    return means or (list(compared.rows) if len(compared.rows) == 1 else nothing)
 
 
 def headline(compared: Compared, scorer: ScorerCard) -> Table:

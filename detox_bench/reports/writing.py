@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from detox_bench.errors import BadRunFolder, DetoxBenchError, MissingExtra
 from detox_bench.figures import FORMATS
+from detox_bench.readable_texts import readable
 from detox_bench.reports.as_json import report_json
 from detox_bench.reports.content import Report
 from detox_bench.reports.html import render_html
@@ -53,9 +54,7 @@ def write_report(report: Report, folder: Path, figures: bool = True) -> Written:
 
 
 def _utf8(text: str) -> bytes:
-    """Return UTF-8, half characters (lone surrogates) as U+FFFD."""
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return whole.encode("utf-8")
+    return readable(text).encode("utf-8")
 
 
 def _draw(report: Report, folder: Path) -> list[str]:
