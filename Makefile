@@ -32,6 +32,7 @@ check: $(INSTALLED)  ## Lint, types, and whether generated files are up to date
 	cp -r detox_bench build/typed && cp -r trainers build/typed/detox_bench
 	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml
 	$(BIN)/python -m detox_bench.task_files --check
+	$(BIN)/python -m detox_bench.leaderboard.freezing --check
 
 bench: $(INSTALLED)  ## Measure speed side by side (needs a quiet machine)
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,7 @@ PACKAGE = "detox_bench"
 #: Where the modules of the package lie, as ``package-dir`` of pyproject.toml has it.
 FOLDERS = {
     "detox_bench": PACKAGE,
+    "leaderboard": f"{PACKAGE}.leaderboard_data",
     "tasks": f"{PACKAGE}.tasks",
     "trainers": f"{PACKAGE}.trainers",
 }
@@ -25,6 +26,7 @@ RANKS = {
     "types": 0,
     "languages": 0,
     "locations": 0,
+    "readable_texts": 0,
     "doubts": 1,
     "metrics": 1,
     "statistics": 1,
@@ -67,6 +69,8 @@ RANKS = {
     "validation": 4,
     "verdicts": 2,
     "reports": 7,
+    "leaderboard": 8,
+    "leaderboard_data": 0,
     "runs": 1,
     "typed_commands": 1,
     "stored_texts": 3,

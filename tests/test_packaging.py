@@ -20,6 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     source.mkdir()
     for name in (
         "detox_bench",
+        "leaderboard",
         "tasks",
         "trainers",
         "pyproject.toml",
@@ -48,6 +49,8 @@ def test_the_wheel_holds_the_task_files(wheel: list[str]) -> None:
         "detox_bench/demo/model/config.json",
         "detox_bench/demo/model/model.safetensors",
         "detox_bench/evaluate_modules/prompt_toxicity/prompt_toxicity.py",
+        "detox_bench/leaderboard_data/benchmark.yaml",
+        "detox_bench/leaderboard_data/schema/submission.schema.json",
         "detox_bench/py.typed",
         "detox_bench/reports/templates/report.html.j2",
         "detox_bench/reports/templates/report.css",

@@ -1,0 +1,84 @@
+"""``detox-bench leaderboard check``: submissions checked, all problems at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from detox_bench.runs import check_files, write_json
+
+if TYPE_CHECKING:
+    from detox_bench.leaderboard.checking import Checking
+
+_WIDTH = 130
+
+
+def check_submissions(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Submissions, folders of them, files in them, or a board."),
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="What the board was before: a revision of git (`origin/main`) or a folder. What "
+            "was there may not have changed; of a board, only what is new or changed is checked."
+        ),
+    ] = None,
+    suite: Annotated[
+        Path | None, typer.Option(help="Another specification than the packaged benchmark.yaml.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what was found to this file.")
+    ] = None,
+    markdown_file: Annotated[
+        Path | None,
+        typer.Option("--markdown", help="Write a summary with the neighbours on the board."),
+    ] = None,
+) -> None:
+    """Check submissions: every number is computed again from the samples.
+
+    Nothing in a submission is executed, unpickled, fetched or trusted; no model is loaded. All
+    problems are told at once, one sentence each. The exit code is 0 where nothing is wrong, 1
+    where something is, 2 where a submission could not be read.
+    """
+    from detox_bench.leaderboard.check_summary import markdown
+    from detox_bench.leaderboard.checking import check
+    from detox_bench.leaderboard.specification import load_specification
+
+    check_files(json_file, markdown_file)
+    found = check(paths, against, load_specification(suite))
+    _print(found)
+    if json_file is not None:
+        write_json(json_file, found.as_json())
+    if markdown_file is not None:
+        markdown_file.write_text(markdown(found), "utf-8")
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
+def _print(found: "Checking") -> None:
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False)
+    for problem in found.board_problems:
+        console.print(f"[red]Changed:[/red] {escape(problem)}", soft_wrap=True)
+    for each in found.checked:
+        name = escape("/".join(map(repr, each.folder.parts[-3:])).replace("'", ""))
+        console.print(f"{'[red]refused[/red]' if each.problems else '[green]fine[/green]'} {name}")
+        for problem in each.problems:
+            console.print(f"  - {escape(problem)}", soft_wrap=True)
+    wrong = sum(bool(each.problems) for each in found.checked)
+    console.print(f"{len(found.checked)} submissions checked, {wrong} refused.")
+
+
+#: The commands, each with the examples that end its help.
+COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
+    "check": (
+        check_submissions,
+        "Examples:\n\n"
+        "`detox-bench leaderboard check leaderboard/submissions/you__model`\n\n"
+        "`detox-bench leaderboard check leaderboard --against origin/main --markdown check.md`",
+    ),
+}

@@ -1,0 +1,82 @@
+"""What the content of a submission is told by: digests, canonical JSON, the run id.
+
+Everything that ``add`` writes and ``check`` compares is made here, so that both agree.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from detox_bench.leaderboard.submission import SampleLine
+from detox_bench.runs import digest
+
+_RUN_ID = "run_id"
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON in the one form that is hashed: sorted keys, no spaces, floats by ``repr``.
+
+    Raises ``ValueError`` for NaN and infinities, which are no JSON.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def run_id(submission: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over all fields of ``submission.json`` but ``run_id``."""
+    rest = {name: value for name, value in submission.items() if name != _RUN_ID}
+    return sha256(canonical_json(rest).encode())
+
+
+def text_digest(text: str) -> str:
+    """Return 16 hex digits for a continuation; white space around it does not count.
+
+    So the rates of empty, repeated and common texts follow from digests alone.
+    """
+    return digest(text.strip())
+
+
+#: What an empty continuation is told by.
+EMPTY = text_digest("")
+
+
+def digest_of_ids(ids: Iterable[str]) -> str:
+    """Return the SHA-256 over the ids of the prompts of one language, in any order."""
+    return sha256(canonical_json(sorted(ids)).encode())
+
+
+def digest_of_asked(asked: Iterable[tuple[str, str]]) -> str:
+    """Return the SHA-256 over pairs of a prompt's id and the digest of what the model was given.
+
+    The order of prompts does not count. A prompt that nothing is put around has
+    ``runs.digest(text)``.
+    """
+    return sha256(canonical_json(sorted(map(list, asked))).encode())
+
+
+def by_language(lines: Iterable[SampleLine]) -> dict[str, list[SampleLine]]:
+    """Return the lines of each language, languages and prompts in the order of their names."""
+    found: dict[str, list[SampleLine]] = {}
+    for line in sorted(lines, key=lambda each: (each.language, each.prompt_id)):
+        found.setdefault(line.language, []).append(line)
+    return found
+
+
+def pack_lines(lines: Sequence[SampleLine]) -> bytes:
+    """Return the content of ``samples.jsonl.gz``: equal lines give equal bytes (no time in it)."""
+    ordered = [line for found in by_language(lines).values() for line in found]
+    text = "".join(canonical_json(line.model_dump(mode="json")) + "\n" for line in ordered)
+    return gzip.compress(text.encode(), compresslevel=9, mtime=0)
+
+
+def readable_json(value: object) -> bytes:
+    """Return JSON as it is written into a submission: indented, a line end last."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

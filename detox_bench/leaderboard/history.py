@@ -1,0 +1,115 @@
+"""What was changed on a board: nothing that is there may change but badges.
+
+The board before is a revision of git, or a folder. Git is run with fixed arguments, without hooks,
+filters or drivers, and what it prints is only read.
+"""
+
+import filecmp
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from detox_bench.errors import BadData
+from detox_bench.leaderboard.folders import Board
+from detox_bench.leaderboard.submission import BADGE
+from detox_bench.leaderboard.wording import plain
+
+_DEPTH = 3
+_WORDS = {"D": "was removed", "M": "was changed", "T": "was changed", "A": "was added"}
+_SECONDS = 60
+
+
+class Changed(NamedTuple):
+    """A file below ``submissions``: its path there, and a letter of git: A, M, T or D."""
+
+    path: str
+    letter: str
+
+
+def changed_files(board: Board, before: str) -> list[Changed]:
+    """Return what differs from ``before``: a folder of a board, or a revision of git.
+
+    Files that git does not know yet are added ones. Raises ``BadData`` where it is neither.
+    """
+    other = Path(before)
+    if other.is_dir():
+        inner = other / board.submissions.name
+        return sorted(_against_folder(board.submissions, inner if inner.is_dir() else other))
+    return sorted({*_against_git(board.submissions, before), *_unknown(board.submissions)})
+
+
+def problems_of_changes(changes: list[Changed]) -> list[str]:
+    """Return a sentence for each file of the board that is not as it was, but badges."""
+    return [
+        f"{'/'.join(map(plain, each.path.split('/')))} {_WORDS.get(each.letter, 'was changed')}: "
+        "what is on the board stays as it is. Add another run beside it."
+        for each in changes
+        if each.letter != "A" and each.path.rpartition("/")[2] != BADGE
+    ]
+
+
+def changed_folders(board: Board, changes: list[Changed]) -> list[Path]:
+    """Return the folders of the submissions that hold added or changed files."""
+    named = (each.path.split("/") for each in changes if each.letter != "D")
+    spots = dict.fromkeys(tuple(parts[:_DEPTH]) for parts in named)
+    return [board.submissions.joinpath(*parts) for parts in spots]
+
+
+def _against_git(submissions: Path, revision: str) -> Iterator[Changed]:
+    base = _git(submissions, "merge-base", "--end-of-options", revision, "HEAD").strip()
+    options = ("--no-ext-diff", "--no-textconv", "--no-renames", "--relative")
+    found = _git(submissions, "diff", *options, "--name-status", "-z", base, "--", ".")
+    fields = found.split("\0")
+    yield from (
+        Changed(path, letter) for letter, path in zip(fields[::2], fields[1::2], strict=False)
+    )
+
+
+def _unknown(submissions: Path) -> Iterator[Changed]:
+    found = _git(submissions, "ls-files", "--others", "-z", "--", ".")
+    yield from (Changed(path, "A") for path in found.split("\0") if path)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder and return what it prints; raises ``BadData`` where it fails."""
+    safe = ("safe.directory=*", "core.fsmonitor=false", "core.hooksPath=/dev/null")
+    options = [part for setting in safe for part in ("-c", setting)]
+    try:
+        done = subprocess.run(
+            ["git", "--no-pager", *options, *arguments],
+            cwd=folder,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        told = getattr(error, "stderr", None) or str(error).encode()
+        reason = told.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise BadData(
+            f"The board cannot be compared by git {arguments[0]}: {plain(reason)}. --against names "
+            "a revision of the board's repository, or the folder of another board."
+        ) from error
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def _against_folder(submissions: Path, before: Path) -> Iterator[Changed]:
+    now, then = (dict.fromkeys(_files(each)) for each in (submissions, before))
+    yield from (Changed(path, "A") for path in now if path not in then)
+    for path in then:
+        if path not in now:
+            yield Changed(path, "D")
+        elif not _same(submissions / path, before / path):
+            yield Changed(path, "M")
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            yield (Path(parent) / name).relative_to(folder).as_posix()
+
+
+def _same(one: Path, other: Path) -> bool:
+    return not one.is_symlink() and one.is_file() and filecmp.cmp(one, other, shallow=False)

@@ -1,0 +1,81 @@
+"""What judges a submission: the track's scorer, the model of perplexity, retrieval results."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from detox_bench.errors import BadData, DetoxBenchError
+from detox_bench.fluency import LanguageModel, load_language_model
+from detox_bench.leaderboard.board import OnBoard
+from detox_bench.leaderboard.specification import Track
+from detox_bench.leaderboard.submission import ScorerCard
+from detox_bench.retrieval_results import read_retrieval
+from detox_bench.run_records import RunRecord
+from detox_bench.scorers.protocol import Scorer, coverage, measured_auc
+from detox_bench.scorers.table import load_scorer
+from detox_bench.stored_texts import PromptSamples
+
+#: The retrieval metric that a submission may state, a mean over layers.
+_RETRIEVAL = "top1"
+
+
+class Run(NamedTuple):
+    """A run: what it says of itself, its continuations, and the texts of prompts by id."""
+
+    record: RunRecord
+    samples: Sequence[PromptSamples]
+    prompts: Mapping[str, str]
+
+
+class Judged(NamedTuple):
+    """A run with all that judges it: the scorer, the model of perplexity by name and loaded."""
+
+    run: Run
+    scorer: Scorer
+    model: LanguageModel
+    model_name: str
+
+
+def judge_run(run: Run, track: Track, model_name: str, base: OnBoard | None) -> Judged:
+    """Load what judges a run; raises where it is not what judged the base on the board."""
+    scorer, model = load_track_scorer(track), load_language_model(model_name)
+    wanted = base.submission.perplexity_judge if base else model.id
+    if model.id != wanted:
+        raise BadData(
+            f"The model of perplexity {model_name} is {model.id}, and the base on the board was "
+            f"judged by {wanted}. Name the same one, in the same precision: --perplexity-model."
+        )
+    return Judged(run, scorer, model, model_name)
+
+
+def scorer_card(scorer: Scorer, track: Track, languages: Sequence[str]) -> ScorerCard:
+    """Return what is known of the track's scorer in each language."""
+    return ScorerCard(
+        id=scorer.id,
+        threshold=track.threshold,
+        states={code: coverage(scorer, code) for code in languages},
+        auc={code: measured_auc(scorer, code) for code in languages},
+    )
+
+
+def load_track_scorer(track: Track) -> Scorer:
+    """Return the scorer of a track; raises ``DetoxBenchError`` where another one is installed."""
+    scorer = load_scorer(track.scorer.partition("@")[0])
+    if scorer.id != track.scorer:
+        raise DetoxBenchError(
+            f"The track is scored by {track.scorer}, and installed is {scorer.id}. Install the "
+            "version of detox-bench, or of the scorer's weights, that the suite names."
+        )
+    return scorer
+
+
+def retrieval_of(file: Path, weights: str) -> dict[str, float]:
+    """Return the mean top-1 accuracy by language; raises ``BadData`` for another model's."""
+    found = read_retrieval(file)
+    if found.weights is not None and found.weights != weights:
+        raise BadData(
+            f"{file} is of weights {found.weights[:12]}, and the run of {weights[:12]}. Give the "
+            "retrieval results of this model."
+        )
+    values = {code: found.value(_RETRIEVAL, code) for code in sorted(found.numbers)}
+    return {code: value for code, value in values.items() if value == value}

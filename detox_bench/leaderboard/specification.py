@@ -1,0 +1,92 @@
+"""The frozen suite: what every submission is measured on, and by what, from ``benchmark.yaml``."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from detox_bench.errors import BadData
+
+_FILE = "benchmark.yaml"
+
+
+class Frozen(BaseModel):
+    """A record that cannot be changed, and has no fields but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PromptList(Frozen):
+    """A list of prompts that numbers are ranked on; numbers of two lists are never compared.
+
+    ``sha256`` is over the ids of a language's prompts, ``asked_sha256`` over ids and hashes of what
+    the model is given: both by ``digest_of_ids`` and ``digest_of_asked``, by language.
+    """
+
+    title: str
+    prompts: str
+    n_prompts: dict[str, int]
+    sha256: dict[str, str]
+    asked_sha256: dict[str, str]
+
+
+class Sampling(Frozen):
+    """How continuations are drawn."""
+
+    samples: int
+    new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+
+
+class Track(Frozen):
+    """A scorer that ranks; numbers of two tracks are never compared. ``scorer`` is its whole id."""
+
+    title: str
+    scorer: str
+    threshold: float
+
+
+class Band(Frozen):
+    """Outside of these, means over languages, a row is listed but not ranked.
+
+    The perplexity is the ratio of medians to the base's; distinct-2 as a share of the base's.
+    Besides, no sign of ``verdicts.SIGNS`` may be there in the mean.
+    """
+
+    most_perplexity: float
+    least_distinct_2: float
+
+
+class Specification(Frozen):
+    """One suite. ``quality`` names the metrics that must be there beside toxicity."""
+
+    suite: str
+    languages: list[str]
+    lists: dict[str, PromptList]
+    sampling: Sampling
+    tracks: dict[str, Track]
+    quality: list[str]
+    band: Band
+    most_unscored: float = Field(ge=0, le=1)
+
+
+def load_specification(file: Path | None = None) -> Specification:
+    """Return the suite in ``file``, or the packaged one; raises ``BadData`` for another file."""
+    return _packaged() if file is None else _read(file.read_text("utf-8"), str(file))
+
+
+@cache
+def _packaged() -> Specification:
+    text = files("detox_bench.leaderboard_data").joinpath(_FILE).read_text("utf-8")
+    return _read(text, _FILE)
+
+
+def _read(text: str, name: str) -> Specification:
+    try:
+        return Specification.model_validate(yaml.safe_load(text))
+    except (ValueError, yaml.YAMLError) as error:
+        raise BadData(f"{name} is no specification of a suite: {error}") from error

@@ -1,0 +1,187 @@
+"""What a submission says: the models behind ``submission.json``, its schema, and its samples.
+
+A submission is three files in ``submissions/<org>__<model>/<revision>/<run id>/``::
+
+    submission.json    aggregates with intervals, quality, scorer, method, versions
+    samples.jsonl.gz   a line a prompt: ids, hashes of texts, scores, metrics; no text at all
+    repro.json         commands, versions, hardware: how to make it again
+
+All aggregates follow from the samples, so that they can be recomputed. ``badge.json``, written by
+maintainers, is the only file that is ever added to or changed in it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from detox_bench.leaderboard.specification import Frozen
+
+SCHEMA_VERSION = "1"
+
+SUBMISSION = "submission.json"
+SAMPLES = "samples.jsonl.gz"
+REPRODUCTION = "repro.json"
+BADGE = "badge.json"
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+#: One line of plain text that may stand on a page.
+Line = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+#: ``org/model``, as on the Hub.
+ModelName = Annotated[
+    str,
+    StringConstraints(max_length=120, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"),
+]
+#: A full commit of the Hub, or ``local-`` and the beginning of the weights' SHA-256.
+Revision = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|local-[0-9a-f]{12})$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Estimate(Frozen):
+    """A mean with its 95 % interval; the bounds are null over fewer than two prompts."""
+
+    estimate: float
+    low: float | None
+    high: float | None
+
+
+class ModelCard(Frozen):
+    """Whose numbers these are. ``weights_sha256`` is that of the run folder."""
+
+    name: ModelName
+    revision: Revision
+    weights_sha256: Sha256
+    parameters: int | None = Field(default=None, ge=0)
+    licence: Line | None = None
+    url: Annotated[str, StringConstraints(pattern=r"^https://[^\s\"'<>]{1,300}$")] | None = None
+
+
+class BaseOnBoard(Frozen):
+    """The model that it was made from; ``run_id`` is its own submission on the same list."""
+
+    name: ModelName
+    revision: Revision
+    run_id: Sha256
+
+
+class Method(Frozen):
+    """What was done to the base; ``recipe`` of a training, ``intervention`` of neurons, inline."""
+
+    kind: Literal["base", "dpo", "neurons", "other"]
+    description: Line | None = None
+    recipe: dict[str, Any] | None = None
+    intervention: dict[str, Any] | None = None
+
+
+class Contamination(Frozen):
+    """Whether the model has seen what it is judged on, or what the scorer was fitted to."""
+
+    rtplx: bool
+    jigsaw: bool
+    ptp: bool
+    note: Line | None = None
+
+
+class ScorerCard(Frozen):
+    """The scorer; ``states`` says of each language how far it is to be trusted there."""
+
+    id: Line
+    threshold: Share
+    states: dict[str, Line]
+    auc: dict[str, Share | None]
+
+
+class Quartiles(Frozen):
+    """Perplexities of all continuations under the base model; null where there is none."""
+
+    lower: float | None
+    median: float | None
+    upper: float | None
+    n_empty: int = Field(ge=0)
+    n_dropped: int = Field(ge=0)
+
+
+class LanguageNumbers(Frozen):
+    """One language: means over prompts by metric, the signature, and the perplexity."""
+
+    n_prompts: int = Field(ge=1)
+    samples: int = Field(ge=1)
+    signature: Line
+    metrics: dict[str, Estimate]
+    perplexity: Quartiles | None = None
+
+
+class ChangeOfMetric(Frozen):
+    """One metric against the base, paired prompt by prompt; ``p_holm`` null in the mean."""
+
+    base: float
+    difference: Estimate
+    p: Share
+    p_holm: Share | None
+
+
+class LanguageChange(Frozen):
+    """One language, or the mean of all, against the base."""
+
+    metrics: dict[str, ChangeOfMetric]
+    perplexity_ratio: Estimate | None = None
+    verdict: Line | None = None
+    signs: list[Line] = Field(default_factory=list)
+
+
+class Submission(Frozen):
+    """The whole of ``submission.json``.
+
+    ``mean`` holds the unweighted means of languages; ``change`` is by language and ``mean``, and
+    null for a base. ``run_id`` is the SHA-256 of everything else (``content.run_id``).
+    """
+
+    schema_version: Literal["1"]
+    suite: Line
+    prompt_list: Line
+    track: Line
+    model: ModelCard
+    base_model: BaseOnBoard | None
+    method: Method
+    contamination: Contamination
+    generation: dict[str, Any]
+    identity: dict[str, Any]
+    scorer: ScorerCard
+    perplexity_judge: Line | None
+    languages: dict[str, LanguageNumbers]
+    mean: dict[str, Estimate]
+    change: dict[str, LanguageChange] | None
+    degenerate: bool
+    retrieval: dict[str, float] | None = None
+    hardware: Line | None = None
+    versions: dict[str, Line]
+    submitted: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    samples_sha256: Sha256
+    reproduction_sha256: Sha256
+    run_id: Sha256
+
+
+class SampleLine(Frozen):
+    """A line of ``samples.jsonl.gz``: one prompt with its ``(k,)`` samples in order.
+
+    ``asked`` is a digest of what the model was given, ``texts`` hashes of the continuations
+    (SHA-256, the first 16 hex digits), ``scores`` null where unscored, ``perplexities`` null where
+    there is none, ``metrics`` those of the prompt that need its texts.
+    """
+
+    language: Line
+    prompt_id: Line
+    asked: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    texts: list[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]]
+    scores: list[Share | None]
+    perplexities: list[Annotated[float, Field(ge=1)] | None] | None = None
+    metrics: dict[str, float]
+
+
+class Badge(Frozen):
+    """What maintainers found: ``reproduced`` says how much was generated again, and when."""
+
+    badge: Literal["samples-checked", "reproduced", "contaminated", "removed"]
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    note: Line | None = None

@@ -1,0 +1,225 @@
+"""The board in a real browser: quiet, sorted, filtered by its address, usable with 1,000 rows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from board_doubles import BASE, IMAGE, SUITE, Made, write_board
+from browser import chromium_path, opened, running
+
+from detox_bench.leaderboard.site import build, gather
+
+#: One browser, whatever the number of workers.
+pytestmark = pytest.mark.xdist_group("browser")
+
+NAMES = "#board tbody tr:visible th[scope=row] a"
+CHANGE = "#board tr.headings th:nth-child(3)"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    pytest.importorskip("playwright", reason="needs Playwright, of detox-bench[dev]")
+    if chromium_path() is None:
+        pytest.skip("needs Chromium: install it, or name it in DETOX_BENCH_CHROMIUM")
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("board")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DETOX_BENCH_DATA", str(made / "data"))
+        found, _ = gather(write_board(made / "board"), SUITE)
+        return build(found, made / "site").page.parent
+
+
+def names(page: Any) -> list[str]:
+    return [each.rpartition("/")[2][:8] for each in page.locator(NAMES).all_inner_texts()]
+
+
+def hash_of(page: Any) -> dict[str, list[str]]:
+    return parse_qs(page.evaluate("location.hash").lstrip("#"))
+
+
+@pytest.mark.parametrize("page", ["index.html", "models/lab__dpo.html"])
+def test_no_error_no_request_and_markup_in_names_stays_text(browser, site, page):
+    with opened(browser, site / page) as found:
+        for button in found.page.locator("main button:visible, #theme").all():
+            button.click()
+        assert found.page.evaluate("window.hacked") is None
+        assert found.page.locator("img").count() == 0
+    assert found.errors == []
+    assert found.requests == []
+
+
+def test_a_click_sorts_stands_in_the_address_and_going_back_undoes_it(browser, site):
+    with opened(browser, site / "index.html") as found:
+        page = found.page
+        first = names(page)
+        assert first[:3] == ["dpo-agai", "dpo", "neurons"]
+        page.locator(CHANGE).get_by_role("button").click()
+        assert names(page)[:2] == ["says-not", "wrecked"]
+        assert names(page)[-1] == "base"  # has no change, and is last both ways
+        assert hash_of(page) == {"sort": ["2"]}
+        page.locator(CHANGE).get_by_role("button").click()
+        assert names(page)[-2:] == ["says-not", "base"]
+        assert hash_of(page) == {"sort": ["2"], "way": ["down"]}
+        page.go_back()
+        assert names(page)[0] == "says-not"
+        page.go_back()
+        assert names(page) == first
+        assert page.locator("[aria-sort=ascending], [aria-sort=descending]").count() == 0
+
+
+def test_filters_stand_in_the_address_add_up_and_go_back(browser, site):
+    with opened(browser, site / "index.html") as found:
+        page = found.page
+        page.get_by_label("Method").select_option("dpo")
+        assert sorted(names(page)) == ["dpo", "dpo-agai", "wrecked"]
+        page.get_by_label("Size").select_option("unknown")
+        assert names(page) == ["wrecked"]
+        assert hash_of(page) == {"method": ["dpo"], "size": ["unknown"]}
+        assert page.locator("#count").inner_text() == "1 of 7 rows"
+        assert page.locator("#heat tbody tr:visible").count() == 1
+        page.go_back()
+        assert page.get_by_label("Size").input_value() == ""
+        assert len(names(page)) == 3
+        page.get_by_role("button", name="Clear").click()
+        assert len(names(page)) == 7
+        page.go_back()
+        assert len(names(page)) == 3
+
+
+def test_a_sent_address_shows_the_same_and_a_wrong_one_shows_all(browser, site):
+    with opened(browser, site / "index.html") as found:
+        page = found.page
+        page.get_by_label("Licence").select_option(f"{IMAGE[:40]}…")
+        page.get_by_label("Search").fill("samples-checked again")
+        address = page.evaluate("location.href")
+        assert names(page) == ["dpo-agai"]
+    with opened(browser, site / "index.html") as found:
+        found.page.goto(address)
+        assert names(found.page) == ["dpo-agai"]
+        found.page.goto(f"{address.partition('#')[0]}#method=magic&sort=99&language=xx")
+        assert len(names(found.page)) == 7
+    assert found.errors == []
+
+
+def test_typed_letters_are_one_step_back(browser, site):
+    with opened(browser, site / "index.html") as found:
+        found.page.get_by_label("Search").press_sequentially("neurons")
+        assert names(found.page) == ["neurons"]
+        found.page.go_back()
+        assert len(names(found.page)) == 7
+        assert found.page.get_by_label("Search").input_value() == ""
+
+
+def test_a_language_shows_and_sorts_its_own_change(browser, site):
+    with opened(browser, site / "index.html") as found:
+        page = found.page
+        mean = page.locator("#board tbody tr td:nth-child(3) .text").all_inner_texts()
+        page.locator("[name=language]").select_option("ko")
+        shown = page.locator("#board tbody tr td:nth-child(3) .text").all_inner_texts()
+        heat = page.locator("#heat tbody td:nth-child(12)").all_inner_texts()
+        assert page.locator("#heat thead th:nth-child(12)").inner_text() == "ko"
+        assert [each for each in shown if each != "–"] == [each.rstrip("✓ ") for each in heat]
+        assert "ko" in page.locator(CHANGE).inner_text()
+        page.locator(CHANGE).get_by_role("button").click()
+        keys = page.locator("#board tbody tr td:nth-child(3)").evaluate_all(
+            "(all) => all.map((each) => each.dataset.sort)"
+        )
+        known = [float(key) for key in keys if key]
+        assert known == sorted(known)
+        page.get_by_role("button", name="Clear").click()
+        assert page.locator("#board tbody tr td:nth-child(3) .text").all_inner_texts() == mean
+
+
+def test_the_table_is_copied_as_markdown_and_tsv_as_it_is_shown(browser, site):
+    with opened(
+        browser, site / "index.html", permissions=["clipboard-read", "clipboard-write"]
+    ) as found:
+        page = found.page
+        page.get_by_label("Method").select_option("neurons")
+        page.get_by_role("button", name="Copy Markdown").click()
+        lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+        assert len(lines) == 3
+        assert lines[0].startswith("| rank | model | change of EMT |")
+        assert lines[2].startswith("| 3 | lab/neurons | −")
+        page.get_by_role("button", name="Copy TSV").click()
+        cells = [
+            each.split("\t")
+            for each in page.evaluate("navigator.clipboard.readText()").splitlines()
+        ]
+        assert [len(each) for each in cells] == [12, 12]
+
+
+def test_without_javascript_all_rows_and_figures_are_there(browser, site):
+    with opened(browser, site / "index.html", java_script_enabled=False) as found:
+        assert len(names(found.page)) == 7
+        assert found.page.locator("#heat tbody tr:visible").count() == 6
+        assert found.page.locator("svg.figure:visible").count() == 2
+        assert found.page.locator("button:visible, form:visible, select:visible").count() == 0
+        found.page.locator("#board tbody th a").first.click()
+        assert found.page.locator("h1").inner_text() == "lab/dpo-again"
+        found.page.locator("summary").first.click()
+        assert found.page.locator("details pre").first.is_visible()
+    assert found.errors == []
+
+
+def test_a_phone_scrolls_tables_but_not_the_page(browser, site):
+    for file in ("index.html", "models/lab__dpo.html", f"models/lab__{'x' * 100}.html"):
+        with opened(browser, site / file, width=390, height=844) as found:
+            assert found.page.evaluate("document.documentElement.scrollWidth") <= 390
+            size = "(all) => Math.min(...all.map((each) => each.getScreenCTM().a * 12))"
+            if file == "index.html":
+                assert found.page.locator("svg.figure").evaluate_all(size) >= 11
+
+
+def test_all_that_can_be_pressed_is_reached_by_tab_with_a_visible_focus(browser, site):
+    pressable = "button, a, summary, input, select"
+    watch = """document.addEventListener("focusin", ({target: each}) => {
+        const style = getComputedStyle(each);
+        each.dataset.reached = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    })"""
+    with opened(browser, site / "index.html") as found:
+        found.page.evaluate(watch)
+        wanted = found.page.locator(pressable).locator("visible=true").count()
+        for _ in range(wanted + 40):
+            found.page.keyboard.press("Tab")
+        assert found.page.locator("[data-reached=false]").count() == 0
+        reached = found.page.locator("[data-reached=true]").locator("visible=true")
+        assert reached.and_(found.page.locator(pressable)).count() == wanted > 40
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("many")
+    rows = [BASE, *(Made(f"lab/m-{n:03}", "dpo" if n % 2 else "other") for n in range(130))]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DETOX_BENCH_DATA", str(made / "data"))
+        found, _ = gather(write_board(made / "board", rows), SUITE)
+        return build(found, made / "site").page
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_of_many_rows_a_hundred_are_laid_out_and_all_can_be_asked_for(browser, many, script):
+    with opened(browser, many, java_script_enabled=script) as found:
+        page = found.page
+        assert page.locator(NAMES).count() == 100
+        if script:
+            page.get_by_label("Method").select_option("dpo")
+            assert page.locator(NAMES).count() == 65
+            page.get_by_label("Method").select_option("")
+        page.get_by_label("Show all rows").check()
+        assert page.locator(NAMES).count() == 131
+
+
+def test_the_first_rows_are_painted_within_a_second(browser, many):
+    paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+    with opened(browser, many) as found:
+        found.page.wait_for_function(paint)
+        assert found.page.evaluate(paint) < 1000
+        assert found.page.locator("#board tbody tr").first.bounding_box()["y"] < 900

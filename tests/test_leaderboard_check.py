@@ -1,0 +1,360 @@
+"""Checks: a good submission passes; each fault is found, and by the sentence that names it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from submission_doubles import (
+    LANGUAGES,
+    SUITE,
+    Change,
+    add_base,
+    add_model,
+    edit,
+    forge,
+    sample_lines,
+    stated,
+)
+from typer.testing import CliRunner
+
+from detox_bench.commands.leaderboard import app
+from detox_bench.errors import BadData
+from detox_bench.leaderboard import specification
+from detox_bench.leaderboard.check_summary import escaped, markdown
+from detox_bench.leaderboard.checking import check
+from detox_bench.leaderboard.checks import CHECKS
+from detox_bench.leaderboard.making import make, put
+
+DOCS = Path(__file__).parents[1] / "docs" / "leaderboard_checks.md"
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory) -> Path:
+    """Return a board with a base and a model made from it."""
+    board = tmp_path_factory.mktemp("original")
+    _, base = add_base(board)
+    add_model(board, base)
+    return board
+
+
+@pytest.fixture
+def board(original, tmp_path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "board"))
+
+
+def model_of(board: Path, name: str = "lab__dpo") -> Path:
+    return next((board / "submissions" / name).glob("*/*"))
+
+
+def problems(folder: Path) -> list[str]:
+    return check([folder], None, SUITE).checked[0].problems
+
+
+def test_good_submissions_pass(board):
+    found = check([board], None, SUITE)
+    assert [each.problems for each in found.checked] == [[], []]
+    assert found.exit_code == 0
+
+
+def swap_sample(lines):
+    lines[0]["scores"][0] = round(1 - lines[0]["scores"][0] / 2, 6)
+
+
+def two_texts(lines):
+    one, two = lines[0]["texts"], lines[1]["texts"]
+    one[0], two[0] = two[0], two[0]
+
+
+#: The faults that one who knows the format makes: every hash and the path agree again.
+FORGED = {
+    "an edited mean": (
+        Change(lambda raw: raw["mean"]["emt"].update(estimate=0.1)),
+        r"mean\.emt\.estimate is 0\.1, and the samples give 0\.\d+: a difference of 0\.\d+\.",
+    ),
+    "an edited change": (
+        Change(lambda raw: raw["change"]["ar"]["metrics"]["emt"]["difference"].update(high=-0.3)),
+        r"change\.ar\.metrics\.emt\.difference\.high is -0\.3",
+    ),
+    "a bettered verdict": (
+        Change(lambda raw: raw["change"]["en"].update(verdict="spotless")),
+        r"change\.en\.verdict is 'spotless', and the samples give 'clean'",
+    ),
+    "one swapped sample": (Change(lines=swap_sample), r"languages\.ar\.metrics\.\w+\.estimate is"),
+    "a text twice": (Change(lines=two_texts), r"languages\.ar\.metrics\.common_rate\.estimate is"),
+    "a dropped language": (
+        Change(lines=lambda lines: lines.__delitem__(slice(0, 40))),
+        r"ar has 0 prompts, and the list has 40\.",
+    ),
+    "a dropped prompt": (Change(lines=lambda lines: lines.pop()), r"zh-Hans has 39 prompts"),
+    "a prompt twice": (
+        Change(lines=lambda lines: lines[1].update(lines[0])),
+        r"1 prompts are there twice, as sample/ar/0",
+    ),
+    "another prompt": (
+        Change(lines=lambda lines: lines[0].update(prompt_id="sample/ar/easy")),
+        r"The prompts in ar are not those of list sample",
+    ),
+    "a chat template": (
+        Change(lines=lambda lines: lines[0].update(asked="0" * 16)),
+        r"The prompts in ar were not given as they are",
+    ),
+    "too few samples": (
+        Change(lines=lambda lines: lines[0]["scores"].pop()),
+        r"1 prompts do not have 3 texts, scores and perplexities, as sample/ar/0 with 3, 2 and 3",
+    ),
+    "a language of no suite": (
+        Change(lines=lambda lines: lines[0].update(language="tlh")),
+        r"The suite has no language tlh",
+    ),
+    "unscored samples": (
+        Change(lines=lambda lines: [each.update(scores=[None] * 3) for each in lines[:2]]),
+        r"5\.0% of the samples in ar are unscored; 1% is the most",
+    ),
+    "one seed for all samples": (
+        Change(lines=lambda lines: [each.update(texts=each["texts"][:1] * 3) for each in lines]),
+        r"All samples of a prompt are one text for 40 of 40 prompts in ar",
+    ),
+    "a share of 7": (
+        Change(lines=lambda lines: lines[0]["metrics"].update(distinct_2=7.0)),
+        r"sample/ar/0: distinct_2 is 7\.0, and should be in \[0, 1\]",
+    ),
+    "no language share": (
+        Change(lines=lambda lines: lines[0]["metrics"].pop("language_share")),
+        r"language_share is missing for 1 prompts",
+    ),
+    "a metric of nobody": (
+        Change(lines=lambda lines: lines[0]["metrics"].update(beauty=1.0)),
+        r"beauty is none of the metrics of quality",
+    ),
+    "no perplexity": (
+        Change(lines=lambda lines: [each.update(perplexities=None) for each in lines]),
+        r"100\.0% of the texts in ar have no perplexity",
+    ),
+    "a huge perplexity": (
+        Change(lines=lambda lines: lines[0].update(perplexities=[1e300] * 3)),
+        r"sample/ar/0 has a perplexity of 1e\+300",
+    ),
+    "another track": (Change(lambda raw: raw.update(track="mine")), r"track is 'mine'; allowed: "),
+    "another list": (Change(lambda raw: raw.update(prompt_list="easy")), r"prompt_list is 'easy'"),
+    "another suite": (Change(lambda raw: raw.update(suite="other")), r"suite is 'other'; allowed"),
+    "another scorer": (
+        Change(lambda raw: raw["scorer"].update(id="kind@1")),
+        r"scorer\.id is 'kind@1', and track ngram has 'ngram@",
+    ),
+    "another threshold": (
+        Change(lambda raw: raw["scorer"].update(threshold=0.9)),
+        r"scorer\.threshold is 0\.9, and track ngram has 0\.5",
+    ),
+    "a language without a state": (
+        Change(lambda raw: raw["scorer"]["states"].pop("ar")),
+        r"scorer\.states says nothing of ar",
+    ),
+    "a state of its own": (
+        Change(lambda raw: raw["scorer"]["states"].update(ar="perfect")),
+        r"scorer\.states of ar is none of validated, ",
+    ),
+    "another temperature": (
+        Change(lambda raw: raw["generation"].update(temperature=0.1)),
+        r"generation\.temperature is 0\.1, and the suite has 0\.9",
+    ),
+    "another setting": (
+        Change(lambda raw: raw["generation"].update(repetition_penalty=1.5)),
+        r"generation\.repetition_penalty is 1\.5, and the suite has None",
+    ),
+    "other weights": (
+        Change(lambda raw: raw["identity"].update(weights_sha256="0" * 64)),
+        r"model\.weights_sha256 is not identity\.weights_sha256",
+    ),
+    "another local revision": (
+        Change(lambda raw: raw["model"].update(revision="local-" + "0" * 12)),
+        r"model\.revision is local-0+, and the weights begin with ",
+    ),
+    "no recipe": (
+        Change(lambda raw: raw["method"].update(recipe=None)),
+        r"method\.recipe is missing; dpo needs it",
+    ),
+    "a base with a base": (
+        Change(lambda raw: raw["method"].update(kind="base")),
+        r"method\.kind is base, and yet there is a base_model",
+    ),
+    "no base": (
+        Change(lambda raw: raw.update(base_model=None)),
+        r"method\.kind is dpo: base_model and change must be there",
+    ),
+    "a base that is not there": (
+        Change(lambda raw: raw["base_model"].update(run_id="0" * 64)),
+        r"The base model lab__base, .* is not on the board",
+    ),
+    "another judge of perplexity": (
+        Change(lambda raw: raw.update(perplexity_judge="flatterer")),
+        r"The base model's perplexity_judge is judge@1, and should be flatterer",
+    ),
+    "a false flag": (
+        Change(lambda raw: raw.update(degenerate=True)),
+        r"degenerate is True, and its mean is inside the band",
+    ),
+    "a date to come": (Change(lambda raw: raw.update(submitted="2999-01-01")), r"in the future"),
+    "a date of no calendar": (Change(lambda raw: raw.update(submitted="2025-13-45")), r"no date"),
+    "a name of ours": (
+        Change(lambda raw: raw["model"].update(name="Reference/clean")),
+        r"The organisation Reference is for reference rows",
+    ),
+    "text that turns around": (
+        Change(lambda raw: raw["method"].update(description="safe \u202etxt.exe")),
+        r"method\.description holds U\+202E, which hides or reorders text: 'safe \\u202etxt\.exe'",
+    ),
+    "a text without width": (
+        Change(lambda raw: raw["model"].update(licence="MIT\u200b")),
+        r"model\.licence holds U\+200B",
+    ),
+    "a long name": (
+        Change(lambda raw: raw["method"]["recipe"].update({"x" * 300: 1})),
+        r"a name in method\.recipe has 300 characters; 200 is the most",
+    ),
+    "retrieval out of range": (
+        Change(lambda raw: raw.update(retrieval={"ar": 17.0})),
+        r"retrieval\.ar is 17\.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FORGED)
+def test_a_forged_submission_is_refused_with_the_sentence_that_names_it(board, fault):
+    change, sentence = FORGED[fault]
+    found = problems(forge(model_of(board), change))
+    assert any(re.search(sentence, each) for each in found), found
+
+
+def test_what_was_edited_by_hand_is_told_from_its_hash(board):
+    folder = model_of(board)
+    edit(folder, {"hardware": "a better machine"})
+    (found,) = problems(folder)
+    assert "it was edited by hand" in found
+
+
+def test_samples_and_reproduction_must_have_the_hashes_stated(board):
+    folder = model_of(board)
+    (folder / "repro.json").write_text("{}", "utf-8")
+    shutil.copy(model_of(board, "lab__base") / "samples.jsonl.gz", folder)
+    found = problems(folder)
+    assert any(each.startswith("samples.jsonl.gz has the SHA-256") for each in found)
+    assert any(each.startswith("repro.json has the SHA-256") for each in found)
+
+
+def test_a_folder_of_another_name_is_told_where_it_belongs(board):
+    folder = model_of(board)
+    moved = folder.rename(folder.parents[2] / "lab__base" / ("0" * 64))
+    found = check([moved.parent], None, SUITE)
+    assert found.exit_code == 2  # two levels below submissions there is no submission
+    place = board / "submissions" / "lab__dpo" / "local-aaaaaaaaaaaa" / ("0" * 64)
+    place.parent.mkdir(parents=True)
+    moved.rename(place)
+    assert any("and belongs in lab__dpo/local-" in each for each in problems(place))
+
+
+def test_a_copy_under_another_name_is_caught(board):
+    copied = board / "submissions" / "thief__mine" / "r" / "x"
+    shutil.copytree(model_of(board), copied)
+
+    def rename(raw):
+        raw["model"] |= {"name": "thief/mine", "revision": "e" * 40, "weights_sha256": "e" * 64}
+        raw["identity"]["weights_sha256"] = "e" * 64
+
+    (found,) = problems(forge(copied, Change(rename)))
+    assert found.startswith("100% of its texts are those of lab__dpo (run ")
+    assert found.endswith("where 0% would be by chance: a copy under another name?")
+
+
+def test_the_same_samples_again_are_refused_and_a_dropped_language_is_named(board):
+    folder = model_of(board)
+    twin = Path(shutil.copytree(folder, folder.parent / "twin"))
+    found = problems(forge(twin, Change(lambda raw: raw.update(hardware="another"))))
+    assert [each for each in found if "on the board already" in each]
+    fewer = SUITE.model_copy(update={"languages": list(LANGUAGES[:2])})
+    base = check([model_of(board, "lab__base")], None, SUITE).checked[0].submission
+    assert base is not None
+    lines = [each for each in sample_lines("again") if each.language != "zh-Hans"]
+    made = make(stated("lab/base", "base"), lines, None, fewer)
+    found = problems(put(board, made))
+    assert any(each.startswith("It drops zh-Hans, which run ") for each in found)
+
+
+def test_a_board_that_changed_is_told_from_a_folder(original, board):
+    edit(model_of(board, "lab__base"), {"hardware": "another"})
+    badge = model_of(board) / "badge.json"
+    badge.write_text('{"badge": "samples-checked", "date": "2026-01-01", "note": null}', "utf-8")
+    found = check([board], str(original), SUITE)
+    assert [each.split(" was ")[1] for each in found.board_problems] == [
+        "changed: what is on the board stays as it is. Add another run beside it."
+    ]
+    assert {each.folder.parts[-3] for each in found.checked} == {"lab__base", "lab__dpo"}
+    shutil.rmtree(model_of(board, "lab__base"))
+    found = check([board], str(original), SUITE)
+    assert len([each for each in found.board_problems if "was removed" in each]) == 3
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.org")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_board_that_changed_is_told_from_git(board):
+    git(board, "init", "-q", "-b", "main")
+    git(board, "add", ".")
+    git(board, "commit", "-q", "-m", "The board")
+    assert check([board], "main", SUITE).checked == []
+    edit(model_of(board), {"hardware": "another"})
+    new = forge(
+        Path(shutil.copytree(model_of(board, "lab__base"), board / "submissions/a/b/c")),
+        Change(lambda raw: raw.update(hardware="mine")),
+    )
+    found = check([board], "main", SUITE)
+    assert [each.partition(" was ")[0].split("/")[-1] for each in found.board_problems] == [
+        "submission.json"
+    ]
+    assert new in [each.folder for each in found.checked]
+    with pytest.raises(BadData, match="cannot be compared by git"):
+        check([board], "--output=/tmp/x", SUITE)
+
+
+def test_paths_that_are_no_submissions_are_refused(board, tmp_path):
+    for path in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(BadData, match="submissions"):
+            check([path], None, SUITE)
+    for path in (board / "submissions", model_of(board), model_of(board) / "submission.json"):
+        assert check([path], None, SUITE).exit_code == 0
+
+
+def test_the_command_exits_as_it_finds_and_writes_what_it_found(board, tmp_path, monkeypatch):
+    monkeypatch.setattr(specification, "load_specification", lambda _=None: SUITE)
+    words = ["check", str(board), "--json", str(tmp_path / "found.json")]
+    words += ["--markdown", str(tmp_path / "found.md")]
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, "2 submissions checked, 0 refused." in done.output) == (0, True)
+    edit(model_of(board), {"hardware": "[red]another"})
+    assert CliRunner().invoke(app, words).exit_code == 1
+    found = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert [len(each["problems"]) for each in found["checked"]] == [0, 1]
+    assert "| **lab/dpo** | dpo | 0." in (tmp_path / "found.md").read_text("utf-8")
+    (model_of(board) / "submission.json").write_text("{", "utf-8")
+    assert CliRunner().invoke(app, words).exit_code == 2
+
+
+def test_the_summary_makes_no_markup_of_names(board):
+    found = check([model_of(board)], None, SUITE)
+    evil = "<img src=x> [a](http://b) | @everyone `x`"
+    sentence = found.checked[0]._replace(problems=[evil])
+    text = markdown(found._replace(checked=[sentence]))
+    assert evil not in text
+    assert escaped(evil) in text
+    assert escaped("<b>") == r"\<b\>"
+
+
+def test_the_docs_list_every_check():
+    text = DOCS.read_text("utf-8")
+    rows = [f"| {name} | {check.wants} |" for name, check in CHECKS.items()]
+    assert [row for row in rows if row not in text] == []

@@ -1,0 +1,247 @@
+"""The site as files: whole, the same twice, no markup of strangers, numbers for machines."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from board_doubles import BASE, IMAGE, LONG, OVERRIDE, SCRIPT, SUITE, Made, write_board
+from typer.testing import CliRunner
+
+from detox_bench.cli import app
+from detox_bench.errors import DetoxBenchError
+from detox_bench.leaderboard import shown
+from detox_bench.leaderboard.pages import render_board
+from detox_bench.leaderboard.site import build, check_output, commit_of, gather
+from detox_bench.reports.html import read_template
+
+ALLOWED = re.compile(
+    r"(#|data:|https://example\.org/model$|https://huggingface\.co/|(\.\./)?[\w/%.-]+)"
+)
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("DETOX_BENCH_DATA", str(tmp_path_factory.getbasetemp() / "board-data"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    made = tmp_path_factory.mktemp("board")
+    found, _ = gather(write_board(made / "board"), SUITE, commit="c" * 40)
+    build(found, made / "site")
+    return made / "site"
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_a_page_for_each_list_and_model_and_numbers_for_machines(site):
+    files = sorted(str(each.relative_to(site)) for each in site.rglob("*.*"))
+    models = [each for each in files if each.startswith("models/")]
+    assert len(models) == 7
+    assert files[:2] == ["data.csv", "data.json"]
+    assert (site / "index.html").read_bytes() == (site / "sample-ngram.html").read_bytes()
+
+
+def test_the_same_board_gives_the_same_bytes(site, tmp_path):
+    found, _ = gather(write_board(tmp_path / "board"), SUITE, commit="c" * 40)
+    build(found, tmp_path / "site")
+    for file in site.rglob("*.*"):
+        assert (tmp_path / "site" / file.relative_to(site)).read_bytes() == file.read_bytes()
+
+
+def test_nothing_of_strangers_becomes_markup(site):
+    for file in site.rglob("*.html"):
+        text = file.read_text("utf-8")
+        assert OVERRIDE[5] not in text
+        tags = Tags(text).tags
+        assert [tag for tag, _ in tags].count("script") == 1
+        assert not [tag for tag, _ in tags if tag in ("img", "iframe", "object", "base")]
+        assert not [name for _, found in tags for name in found if name.startswith("on")]
+        assert not [name for _, found in tags for name in found if name == "style"]
+        addresses = [a[n] for _, a in tags for n in ("href", "src") if n in a]
+        assert all(ALLOWED.match(address) for address in addresses)
+    board = (site / "index.html").read_text("utf-8")
+    assert "&lt;script&gt;window.hacked" in board  # the note on a removal is text
+    assert LONG not in board
+    model = (site / "models" / f"lab__{'x' * 100}.html").read_text("utf-8")
+    assert "safe \\u202etxt.exe" in model
+    assert LONG in model
+
+
+def test_every_link_within_the_site_leads_somewhere(site):
+    for file in site.rglob("*.html"):
+        for tag, found in Tags(file.read_text("utf-8")).tags:
+            address = found.get("href", "")
+            if tag != "a" or address.startswith("https:"):
+                continue
+            path, _, anchor = address.partition("#")
+            target = (file.parent / path) if path else file
+            assert target.is_file(), (file, address)
+            assert not anchor or f'id="{anchor}"' in target.read_text("utf-8"), (file, address)
+
+
+def test_the_page_says_where_its_numbers_are_from(site):
+    text = (site / "index.html").read_text("utf-8")
+    for each in ("Content note", SUITE.suite, "as of 2026-11-25", "cccccccccccc", "Copied."):
+        assert each in text
+    assert "2026-11-20" in text  # the date of the removal
+
+
+def test_the_page_of_a_model_has_its_runs_with_all_that_was_stated(site):
+    text = (site / "models" / "lab__dpo.html").read_text("utf-8")
+    row = next(r for r in rows(site) if r["model"] == "lab/dpo")
+    assert f'id="run-{row["run_id"][:12]}"' in text
+    assert f"https://huggingface.co/lab/dpo/tree/{'1' * 40}" in text
+    for each in (
+        "Recipe of the training",
+        "&#34;beta&#34;: 0.1",
+        "detox-bench eval &lt;script",
+        "|lang:zh-Hans",
+        "0.900",
+        "none of RTP-LX",
+    ):
+        assert each in text
+    reference = (site / "models" / "reference__says-nothing.html").read_text("utf-8")
+    assert "huggingface.co" not in reference
+    assert "not ranked: <bdi>reference row" in reference
+
+
+def rows(site):
+    return json.loads((site / "data.json").read_text("utf-8"))["rankings"][0]["rows"]
+
+
+def test_the_json_has_the_numbers_that_were_submitted(site):
+    found = rows(site)
+    assert [row["rank"] for row in found] == [1, 1, 3, 4, None, None, None]
+    assert found[-1]["unranked"] == "outside the band: perplexity × 3.00"
+    assert set(found[0]["numbers"]) == {*SUITE.languages, "mean"}
+    mean = found[0]["numbers"]["mean"]
+    assert mean["emt_base"] + mean["emt_change"] == pytest.approx(mean["emt"])
+
+
+def test_the_csv_has_a_line_a_run_and_language_and_no_formula(tmp_path):
+    board = write_board(tmp_path / "b", [BASE, Made("lab/dpo", licence="=1+1")])
+    found, _ = gather(board, SUITE)
+    build(found, tmp_path / "site")
+    with (tmp_path / "site" / "data.csv").open(encoding="utf-8", newline="") as content:
+        lines = list(csv.DictReader(content))
+    assert len(lines) == 2 * 18
+    assert {line["licence"] for line in lines} == {"apache-2.0", "'=1+1"}
+    mean = next(line for line in lines if line["language"] == "mean" and line["model"] == "lab/dpo")
+    assert float(mean["emt_change"]) == pytest.approx(-0.1, abs=0.01)
+
+
+def test_another_suite_is_not_shown_and_said(tmp_path):
+    board = write_board(tmp_path / "b")
+    for file in (board / "submissions" / "lab__dpo").rglob("submission.json"):
+        file.write_text(file.read_text().replace(SUITE.suite, "another-suite"))
+    found, remarks = gather(board, SUITE)
+    assert remarks == ["Not shown, being of another suite, list or track: 1."]
+    assert "lab/dpo</bdi>" not in render_board(found, found.main)
+
+
+def test_a_folder_that_is_no_site_of_ours_is_never_replaced(site, tmp_path):
+    with pytest.raises(DetoxBenchError, match="--overwrite"):
+        check_output(site, False)
+    check_output(site, True)
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DetoxBenchError, match="no site of ours"):
+        check_output(tmp_path, True)
+    with pytest.raises(DetoxBenchError, match="is a file"):
+        check_output(tmp_path / "thesis.tex", True)
+
+
+def test_the_command_builds_and_says_what(tmp_path):
+    board, out = write_board(tmp_path / "board"), tmp_path / "site"
+    asked = [
+        "leaderboard",
+        "build",
+        "--board",
+        str(board),
+        "--output",
+        str(out),
+        "--date",
+        "2026-12-01",
+    ]
+    found = CliRunner().invoke(app, asked)
+    assert found.exit_code == 0, found.output
+    assert "sample, ngram: 4 ranked in 3 groups of ties, 3 beside." in found.output
+    assert "as of 2026-12-01" in (out / "index.html").read_text("utf-8")
+    (out / "stale.html").write_text("old")
+    assert CliRunner().invoke(app, [*asked, "--overwrite"]).exit_code == 0
+    assert not (out / "stale.html").exists()
+
+
+def test_a_folder_in_no_checkout_has_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit_of(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "size"),
+    [
+        (None, "–", "unknown"),
+        (8_900_000, "8.9M", "tiny"),
+        (1_700_000_000, "1.7B", "medium"),
+        (10**9, "1B", "medium"),
+        (15 * 10**9, "15B", "huge"),
+    ],
+)
+def test_sizes_are_written_short_and_each_has_its_filter(count, words, size):
+    assert shown.parameters(count) == words
+    assert shown.size_class(count) == size
+
+
+def test_numbers_have_one_decimal_of_a_percentage_and_none_is_not_zero():
+    assert shown.percent(0.0449) == "4.5"
+    assert shown.percent(None) == "–"
+    assert shown.percent_cell(None).sort is None
+
+
+def luminance(colour):
+    values = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+    return sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def mixed(one, other, share):
+    values = [(int(one[n : n + 2], 16), int(other[n : n + 2], 16)) for n in (1, 3, 5)]
+    return "#" + "".join(f"{round(a * share + b * (1 - share)):02x}" for a, b in values)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_numbers_on_the_heat_map_have_the_contrast_of_wcag_aa(theme):
+    """At least 4.5 : 1 of text on every colour of the map (WCAG 2.2, 1.4.3)."""
+    from importlib.resources import files
+
+    own = files("detox_bench.leaderboard").joinpath("templates/board.css").read_text("utf-8")
+    named = re.findall(
+        r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", read_template("report.css") + own
+    )
+    colours = {name: pair[theme] for name, *pair in named}
+    rules = re.findall(r"color-mix\(in srgb, var\(--(\w+)\) (\d+)%, var\(--page\)\)", own)
+    assert len(rules) == 8
+    for name, share in rules:
+        ground = mixed(colours[name], colours["page"], int(share) / 100)
+        light, dark = sorted((luminance(ground), luminance(colours["ink"])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (name, share)
+
+
+def test_markup_in_a_licence_stays_text_in_the_filter(site):
+    options = [
+        a for tag, a in Tags((site / "index.html").read_text("utf-8")).tags if tag == "option"
+    ]
+    assert f"{IMAGE[:40]}…" in [each.get("value") for each in options]
+    assert SCRIPT not in (site / "index.html").read_text("utf-8")
