@@ -37,7 +37,7 @@ from detox_bench.scorers.table import load_scorer
 from detox_bench.statistics import Interval
 from detox_bench.stored_texts import PromptSamples, read_samples
 from detox_bench.summary import MEAN
-from detox_bench.verdicts import LanguageVerdict, judge
+from detox_bench.verdicts import MOST_P, LanguageVerdict, judge
 
 _NOT_COMMON = (
     "The same text for other prompts is not counted: the runs do not have the same prompts."
@@ -142,6 +142,7 @@ def compare_measured(
         doubts.append(_NOT_COMMON)
     rows = compare(runs[:1], runs[1:], common)
     ratios = _ratios(rows, base.fluency, [run.fluency for run in others]) if base.fluency else {}
+    doubts += _too_few(rows)
     if left_out := sorted({code for row in rows for code in row.left_out}):
         doubts.append(f"Hardly scored, and left out of the means: {', '.join(left_out)}.")
     return RunComparison(
@@ -189,6 +190,18 @@ def comparison_json(found: RunComparison) -> dict[str, Any]:
         "verdicts": {code: each._asdict() for code, each in found.verdicts.items()},
         "doubts": found.doubts,
     }
+
+
+def _too_few(rows: Sequence[ComparisonRow]) -> list[str]:
+    """Return a doubt where no change could be sure: the least p of n prompts is 2 / 2^n."""
+    languages = [row for row in rows if row.language not in MEAN_ROWS]
+    few = [r.language for r in languages if len(languages) * 2 / 2**r.n_prompts >= MOST_P]
+    if not few:
+        return []
+    return [
+        f"Too few prompts for any verdict but unchanged, after Holm's correction over "
+        f"{len(languages)} languages: {', '.join(few)}. Ten a language are enough for a large one."
+    ]
 
 
 def _prompts(run: Run) -> dict[str, set[str]]:

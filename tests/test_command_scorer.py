@@ -67,6 +67,14 @@ def test_a_program_is_started_once_and_scores_every_text(program, tmp_path):
     assert len({score.attributes["pid"] for score in scores}) == 1
 
 
+def test_a_program_in_the_folder_one_is_in_is_found(program, tmp_path, monkeypatch):
+    name = program().name
+    monkeypatch.chdir(tmp_path)
+    assert values(load_command(f"./{name}").score(["a"], "en")) == expected(["a"])
+    with pytest.raises(ScorerUnavailable, match="There is no program mine"):
+        load_command(name)
+
+
 def test_the_program_is_told_id_text_and_language(program):
     body = "answer(asked, score=None, reason=json.dumps(asked, sort_keys=True))"
     first, second = load_scorer(f"command:{program(body)}").score(["a", "b"], "zh-Hans")

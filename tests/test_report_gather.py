@@ -175,6 +175,15 @@ def test_seeds_are_one_row_and_twenty_runs_are_twenty(tmp_path):
     assert [each.about.name for each in many] == [f"run {n}" for n in range(20)]
 
 
+def test_too_few_prompts_for_any_verdict_are_told(tmp_path):
+    few = run(tmp_path / "base", True, prompts=6), run(tmp_path / "after", False, prompts=6)
+    (compared,) = report(*few, model="none").compared  # 3 languages: 3 * 2 / 2**6 = .09
+    assert any("Too few prompts for any verdict" in each for each in compared.doubts)
+    more = run(tmp_path / "more", True), run(tmp_path / "milder", False)  # 3 * 2 / 2**8 = .02
+    (compared,) = report(*more, model="none").compared
+    assert not any("Too few prompts" in each for each in compared.doubts)
+
+
 def test_other_prompts_are_compared_only_when_forced_and_that_is_told(tmp_path):
     base, after = run(tmp_path / "base", True), run(tmp_path / "after", False, prompts=6)
     with pytest.raises(DetoxBenchError, match="--force"):

@@ -127,6 +127,9 @@ def print_report(report: "Report", console: Console, remarks: list[str]) -> None
         console.print(verdict_table(report))
         for each in report.disagreements:
             console.print(f"[yellow]Compared all the same:[/yellow] {escape(each)}", soft_wrap=True)
+        models = [each for each in report.compared if not each.is_reference]
+        for each in dict.fromkeys(doubt for model in models for doubt in model.doubts):
+            console.print(f"[yellow]Doubtful:[/yellow] {escape(each)}", soft_wrap=True)
         for each in [*left_out(report), *remarks]:
             console.print(f"[yellow]Mind:[/yellow] {escape(each)}", soft_wrap=True, highlight=False)
     typer.echo(readable(shown.get()), nl=False)

@@ -30,6 +30,7 @@ from detox_bench.run_comparison import (
     measure,
 )
 from detox_bench.run_records import versions
+from detox_bench.scorers.protocol import check_validated
 from detox_bench.stored_texts import PromptSamples
 
 
@@ -76,6 +77,8 @@ def gather(base: Setting, settings: Sequence[Setting], wish: Wish) -> Report:
     judges = load_judges(wish.judging._replace(perplexity_model=None, prompts=None))
     agreed = agree(base.stores[0], settings, judges, wish.force)
     samples = agreed.take(base.stores[0])
+    if judges.strict:  # before a model is loaded
+        check_validated(judges.scorer, sorted(agreed.base.signatures))
     judges, prompts, remarks = with_language_model(judges, wish.judging, agreed.base, samples)
     before = _measured_base(base.name, samples, judges, agreed, prompts, wish.with_samples)
     compared = [

@@ -202,10 +202,12 @@ def _line(number: int, text: str, language: str) -> bytes:
 def _executable(name: str) -> str:
     """Return the path of a program. Raises ``ScorerUnavailable``."""
     path = Path(name).expanduser()
-    found = shutil.which(path if os.sep in name or name.startswith("~") else name)
+    here = os.sep in name or name.startswith("~")
+    # Absolute: of "./name" a Path drops the dot, and a bare name is looked for on PATH only.
+    found = shutil.which(str(path.absolute()) if here else name)
     if found:
         return str(Path(found).absolute())
-    if path.is_file():
+    if here and path.is_file():
         raise ScorerUnavailable(f"The program {name} may not be executed: chmod +x {name}.")
     raise ScorerUnavailable(
         f"There is no program {name}. Give its path, or a name that is found on PATH."
