@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from browser import chromium_path, running
 
 # Before torch, transformers or a child process reads them.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -216,3 +217,13 @@ def texts_of(results: dict[str, Any]) -> dict[str, list[str]]:
         for samples in results["samples"].values()
         for sample in samples
     }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium for the pages of the report and the leaderboard."""
+    pytest.importorskip("playwright", reason="needs Playwright, of detox-bench[dev]")
+    if chromium_path() is None:
+        pytest.skip("needs Chromium: install it, or name it in DETOX_BENCH_CHROMIUM")
+    with running() as started:
+        yield started

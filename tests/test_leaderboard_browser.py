@@ -1,13 +1,12 @@
 """The board in a real browser: quiet, sorted, filtered by its address, usable with 1,000 rows."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from board_doubles import BASE, IMAGE, SUITE, Made, write_board
-from browser import chromium_path, opened, running
+from browser import opened
 
 from detox_bench.leaderboard.site import build, gather
 
@@ -16,15 +15,6 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 NAMES = "#board tbody tr:visible th[scope=row] a"
 CHANGE = "#board tr.headings th:nth-child(3)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    pytest.importorskip("playwright", reason="needs Playwright, of detox-bench[dev]")
-    if chromium_path() is None:
-        pytest.skip("needs Chromium: install it, or name it in DETOX_BENCH_CHROMIUM")
-    with running() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """The report in a real browser: quiet, sorted, hidden until asked, readable on a phone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import chromium_path, opened, running
+from browser import opened
 from report_doubles import TEXTS, report
 
 from detox_bench.continuations import Wish, continue_prompts
@@ -24,15 +23,6 @@ pytestmark = pytest.mark.xdist_group("browser")
 ALL_OPEN = "document.querySelectorAll('details').forEach((each) => { each.open = true })"
 COLOURS = "(all) => all.map((each) => getComputedStyle(each).color.match(/[0-9]+/g).map(Number))"
 SIGNS = "#run-1 table:has(caption:text-is('Signs of wrecked text, by language'))"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    pytest.importorskip("playwright", reason="needs Playwright, of detox-bench[dev]")
-    if chromium_path() is None:
-        pytest.skip("needs Chromium: install it, or name it in DETOX_BENCH_CHROMIUM")
-    with running() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
