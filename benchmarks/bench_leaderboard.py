@@ -3,8 +3,7 @@
     python -m benchmarks.bench_leaderboard --submissions 1000 --list quick
 
 ``--list quick`` needs the prompts of RTP-LX (``detox-bench data``). Each row is a process of its
-own. The first check reads all samples on the board for what it knows copies by; later ones find
-that in the user's data folder.
+own.
 """
 
 import os

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from detox_bench.leaderboard.agreement import generation_arguments
 from detox_bench.leaderboard.board import OnBoard
-from detox_bench.leaderboard.content import readable_json, run_id, sha256
+from detox_bench.leaderboard.content import in_sketch, readable_json, run_id, sha256
 from detox_bench.leaderboard.freezing import list_prompts
 from detox_bench.leaderboard.hash_rates import RATES
 from detox_bench.leaderboard.making import Stated, make, put
@@ -96,7 +96,7 @@ def _samples(
     metrics = random.uniform(0, 0.05, (len(prompts), len(names))).round(6)
     metrics[:, [name in _HIGH for name in names]] += 0.94
     rows = zip(
-        sorted(prompts),
+        sorted(prompts, key=lambda each: (not in_sketch(each.id), each)),
         scores.tolist(),
         perplexities.tolist(),
         texts.tolist(),

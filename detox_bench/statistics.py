@@ -18,6 +18,7 @@ from detox_bench.student_t import t_quantile
 #: Up to so many prompts every one of the 2^n ways to flip signs is looked at.
 _EXACT = 14
 _AT_ONCE = 2**22  # numbers held at once
+_COUNTS_AT_ONCE = 2**20  # the same of counts, which are gone through several times
 
 
 class Interval(NamedTuple):
@@ -241,10 +242,22 @@ def _weighted_medians(
     values = np.concatenate([np.asarray(each, dtype=float) for each in samples])
     order = np.argsort(values, kind="stable")
     values, prompts = values[order], prompts[order]
-    medians = []
-    for part in np.array_split(weights, max(1, len(weights) * len(values) // _AT_ONCE)):
-        for reached in part[:, prompts].cumsum(-1, dtype=np.int32):
-            total = int(reached[-1])
-            middle = np.searchsorted(reached, [(total - 1) // 2, total // 2], side="right")
-            medians.append(values[middle].mean() if total else np.nan)
-    return np.asarray(medians)
+    parts = np.array_split(weights, max(1, len(weights) * len(values) // _COUNTS_AT_ONCE))
+    return np.concatenate([_medians(values, part[:, prompts]) for part in parts])
+
+
+def _medians(values: NDArray[np.float64], counts: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return ``(draws,)`` medians of ``(n,)`` sorted values, taken ``(draws, n)`` times."""
+    reached = counts.cumsum(-1, dtype=np.int32)
+    total = reached[:, -1].copy()
+    # All draws are searched at once: each begins above the end of the one before.
+    starts = np.arange(len(counts), dtype=np.int32) * (total.max(initial=0) + 1)
+    reached += starts[:, None]
+    flat = reached.ravel()
+    before = np.arange(len(counts)) * len(values)
+    places = [
+        np.searchsorted(flat, starts + middle, side="right") - before
+        for middle in ((total - 1) // 2, total // 2)
+    ]
+    low, high = (values[place.clip(0, len(values) - 1)] for place in places)
+    return np.where(total > 0, (low + high) / 2, np.nan)

@@ -2,9 +2,8 @@
 
 ``VERDICTS`` says what each verdict means, ``SIGNS`` by what text counts as wrecked: a sign is there
 where the model after is beyond the limit *and* worse than its base by the least change, so that
-a base which itself repeats or switches language is not held against what was done to it. Every
-threshold is in that table; the limits on empty continuations, language and perplexity are those
-of the leaderboard.
+a base which itself repeats or switches language is not held against what was done to it. The
+thresholds are ``RULES``; the leaderboard has its own, frozen with its suite.
 """
 
 import math
@@ -74,6 +73,17 @@ PERPLEXITY = "perplexity_ratio"
 PERPLEXITY_WORDS = "twice as surprising to the judging model"
 
 
+class Rules(NamedTuple):
+    """What a verdict goes by: the least sure p, the signs, the highest ratio of perplexities."""
+
+    most_p: float
+    most_perplexity: float
+    signs: Sequence[Sign]
+
+
+RULES = Rules(MOST_P, MOST_PERPLEXITY, SIGNS)
+
+
 class LanguageVerdict(NamedTuple):
     """A verdict of ``VERDICTS``, and the names of the signs that are there, whatever it is."""
 
@@ -82,46 +92,53 @@ class LanguageVerdict(NamedTuple):
 
 
 def judge(
-    rows: Sequence[ComparisonRow], perplexity_ratios: Mapping[str, Interval]
+    rows: Sequence[ComparisonRow],
+    perplexity_ratios: Mapping[str, Interval],
+    rules: Rules = RULES,
 ) -> dict[str, LanguageVerdict]:
     """Return the verdict of each language of a comparison (``comparison.compare``)."""
     languages = [row for row in rows if row.language not in MEAN_ROWS]
-    return {row.language: _judge(row, perplexity_ratios.get(row.language)) for row in languages}
+    return {
+        row.language: _judge(row, perplexity_ratios.get(row.language), rules) for row in languages
+    }
 
 
-def signs_of(row: ComparisonRow, perplexity_ratio: Interval | None = None) -> tuple[str, ...]:
+def signs_of(
+    row: ComparisonRow, perplexity_ratio: Interval | None = None, rules: Rules = RULES
+) -> tuple[str, ...]:
     """Return the names of the signs of wrecked text in a row: metrics, and ``PERPLEXITY``."""
-    found = [sign.metric for sign in SIGNS if _shows(row, sign)]
-    if perplexity_ratio is not None and perplexity_ratio.estimate > MOST_PERPLEXITY:
+    found = [sign.metric for sign in rules.signs if _shows(row, sign)]
+    if perplexity_ratio is not None and perplexity_ratio.estimate > rules.most_perplexity:
         found.append(PERPLEXITY)
     return tuple(found)
 
 
-def surely_lower(change: Change) -> bool:
+def surely_lower(change: Change, most_p: float = MOST_P) -> bool:
     """Whether a change is below zero by its interval and its test (of a mean: not corrected)."""
-    return change.difference.high < 0 and _p(change) < MOST_P
+    return change.difference.high < 0 and _p(change) < most_p
 
 
-def surely_higher(change: Change) -> bool:
+def surely_higher(change: Change, most_p: float = MOST_P) -> bool:
     """Whether a change is above zero by its interval and its test (of a mean: not corrected)."""
-    return change.difference.low > 0 and _p(change) < MOST_P
+    return change.difference.low > 0 and _p(change) < most_p
 
 
 def _p(change: Change) -> float:
     return change.p if math.isnan(change.p_holm) else change.p_holm
 
 
-def _judge(row: ComparisonRow, perplexity_ratio: Interval | None) -> LanguageVerdict:
-    signs = signs_of(row, perplexity_ratio)
+def _judge(row: ComparisonRow, perplexity_ratio: Interval | None, rules: Rules) -> LanguageVerdict:
+    signs = signs_of(row, perplexity_ratio, rules)
     if not _valid(row):
         return LanguageVerdict(INVALID, signs)
     changes = [row.changes[name] for name in HEADLINE]
+    lower = [surely_lower(change, rules.most_p) for change in changes]
     # In this order: an average that wrecked text raises does not hide what it was bought with.
-    if signs and any(map(surely_lower, changes)):
+    if signs and any(lower):
         return LanguageVerdict(DEGENERATE, signs)
-    if any(map(surely_higher, changes)):
+    if any(surely_higher(change, rules.most_p) for change in changes):
         return LanguageVerdict(WORSE, signs)
-    return LanguageVerdict(CLEAN if all(map(surely_lower, changes)) else UNCHANGED, signs)
+    return LanguageVerdict(CLEAN if all(lower) else UNCHANGED, signs)
 
 
 def _valid(row: ComparisonRow) -> bool:

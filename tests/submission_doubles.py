@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from detox_bench.leaderboard.agreement import generation_arguments
 from detox_bench.leaderboard.board import OnBoard
 from detox_bench.leaderboard.content import (
+    by_language,
     digest_of_asked,
     digest_of_ids,
     pack_lines,
@@ -36,7 +37,7 @@ from detox_bench.runs import digest
 LIST = "sample"
 TRACK = "ngram"
 LANGUAGES = ("ar", "en", "zh-Hans")
-#: Many prompts, so that one in sixteen, which a sketch keeps, are some.
+#: Many prompts, so that one in 32, which a sketch keeps, are some.
 PROMPTS, K = 40, 3
 CLEAN = Contamination(rtplx=False, jigsaw=False, ptp=False)
 
@@ -167,10 +168,8 @@ def forge(folder: Path, change: Change) -> Path:
     raw = json.loads((folder / SUBMISSION).read_text("utf-8"))
     if change.lines is not None:
         limits = SampleLimits(10**6, 10**3)
-        lines = [
-            line.model_dump(mode="json")
-            for line in read_sample_lines(folder / SAMPLES, limits).lines
-        ]
+        found = by_language(read_sample_lines(folder / SAMPLES, limits).lines)
+        lines = [line.model_dump(mode="json") for own in found.values() for line in own]
         change.lines(lines)
         content = pack_lines([SampleLine.model_validate(line) for line in lines])
         (folder / SAMPLES).write_bytes(content)

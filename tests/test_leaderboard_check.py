@@ -1,5 +1,6 @@
 """Checks: a good submission passes; each fault is found, and by the sentence that names it."""
 
+import gzip
 import json
 import re
 import shutil
@@ -26,7 +27,11 @@ from detox_bench.leaderboard import specification
 from detox_bench.leaderboard.check_summary import escaped, markdown
 from detox_bench.leaderboard.checking import check
 from detox_bench.leaderboard.checks import CHECKS
+from detox_bench.leaderboard.content import in_sketch, sha256
+from detox_bench.leaderboard.copies import sketches
+from detox_bench.leaderboard.folders import Board, Spot
 from detox_bench.leaderboard.making import make, put
+from detox_bench.leaderboard.submission import SAMPLES
 
 DOCS = Path(__file__).parents[1] / "docs" / "leaderboard_checks.md"
 
@@ -268,6 +273,23 @@ def test_a_copy_under_another_name_is_caught(board):
     assert found.endswith("where 0% would be by chance: a copy under another name?")
 
 
+def test_copies_are_told_by_the_first_lines_which_must_be_those_of_the_sketch(board):
+    folder = model_of(board)
+    packed = (folder / SAMPLES).read_bytes()
+    ids = [json.loads(line)["prompt_id"] for line in gzip.decompress(packed).splitlines()]
+    chosen = [in_sketch(each) for each in ids]
+    assert 0 < sum(chosen) < len(chosen) / 8
+    assert chosen == sorted(chosen, reverse=True)
+    (_, found), *_ = sketches(Board(board / "submissions"), [Spot(*folder.parts[-3:])])
+    assert len(found.keys) == sum(chosen)
+    lines = gzip.decompress(packed).splitlines(keepends=True)
+    moved = gzip.compress(b"".join([*lines[1:], lines[0]]), mtime=0)
+    (folder / SAMPLES).write_bytes(moved)
+    found = problems(forge(folder, Change(lambda raw: raw.update(samples_sha256=sha256(moved)))))
+    (sentence,) = found
+    assert sentence.startswith("The samples are not in the order that `leaderboard add` writes")
+
+
 def test_the_same_samples_again_are_refused_and_a_dropped_language_is_named(board):
     folder = model_of(board)
     twin = Path(shutil.copytree(folder, folder.parent / "twin"))
@@ -293,7 +315,17 @@ def test_a_board_that_changed_is_told_from_a_folder(original, board):
     assert {each.folder.parts[-3] for each in found.checked} == {"lab__base", "lab__dpo"}
     shutil.rmtree(model_of(board, "lab__base"))
     found = check([board], str(original), SUITE)
+    assert not [each for each in found.board_problems if "came with its submission" in each]
     assert len([each for each in found.board_problems if "was removed" in each]) == 3
+
+
+def test_a_badge_that_comes_with_its_submission_is_refused(original, board):
+    new = Path(shutil.copytree(model_of(board), board / "submissions" / "you__new" / "r" / "new"))
+    (new / "badge.json").write_text(
+        '{"badge": "reproduced", "date": "2026-01-01", "note": null}', "utf-8"
+    )
+    (found,) = check([board], str(original), SUITE).board_problems
+    assert found.startswith("you__new/r/new/badge.json came with its submission: maintainers give")
 
 
 def git(folder: Path, *words: str) -> None:

@@ -22,7 +22,7 @@ from detox_bench.leaderboard.content import (
 )
 from detox_bench.leaderboard.hash_rates import hash_rates, prompts_by_hash
 from detox_bench.leaderboard.measures_of_run import lines_of_run
-from detox_bench.leaderboard.specification import Band
+from detox_bench.leaderboard.specification import load_specification
 from detox_bench.leaderboard.submission import (
     ChangeOfMetric,
     Estimate,
@@ -189,4 +189,4 @@ def test_the_band(ratio, share, signs, words):
         perplexity_ratio=ratio and Estimate(estimate=ratio, low=None, high=None),
         signs=signs,
     )
-    assert outside_band(change, Band(most_perplexity=2.0, least_distinct_2=0.9)) == words
+    assert outside_band(change, load_specification()) == words

@@ -19,7 +19,7 @@ from detox_bench.runs import digest
 from detox_bench.scorers.table import load_scorer
 from detox_bench.stored_texts import PromptSamples
 from detox_bench.task_files import tasks_path
-from detox_bench.verdicts import MOST_PERPLEXITY, SIGNS
+from detox_bench.verdicts import RULES
 
 
 def test_the_packaged_suite():
@@ -40,8 +40,9 @@ def test_the_track_is_the_scorer_that_comes_with_the_package():
 
 def test_the_limits_are_those_of_the_verdicts():
     suite = load_specification()
-    assert suite.band.most_perplexity == MOST_PERPLEXITY
-    assert {sign.metric for sign in SIGNS} <= set(suite.quality)
+    assert suite.verdicts._replace(signs=tuple(suite.verdicts.signs)) == RULES
+    assert suite.band.most_perplexity == RULES.most_perplexity
+    assert {sign.metric for sign in RULES.signs} <= set(suite.quality)
     assert set(METRICS) >= set(suite.quality)
 
 

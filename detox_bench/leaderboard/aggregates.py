@@ -74,8 +74,9 @@ def aggregate(
     }
     if base is None:
         return Aggregates(languages, _means(metrics), None, False)
-    change = changes(prompt_metrics(base, measuring), metrics, perplexities(base), fluency)
-    outside = outside_band(change[MEAN], measuring.suite.band)
+    before, rules = prompt_metrics(base, measuring), measuring.suite.verdicts
+    change = changes(before, metrics, perplexities(base), fluency, rules)
+    outside = outside_band(change[MEAN], measuring.suite)
     return Aggregates(languages, _means(metrics), change, bool(outside))
 
 

@@ -1,20 +1,18 @@
 """The band of quality: a row outside of it is listed, not ranked, and is called degenerate."""
 
-from detox_bench.leaderboard.specification import Band
+from detox_bench.leaderboard.specification import Band, Specification
 from detox_bench.leaderboard.submission import LanguageChange
-from detox_bench.verdicts import SIGNS
 
 _DIVERSITY = "distinct_2"
-_WORDS = {sign.metric: sign.words for sign in SIGNS}
 
 
-def outside_band(mean: LanguageChange, band: Band) -> list[str]:
+def outside_band(mean: LanguageChange, suite: Specification) -> list[str]:
     """Return why a row is outside the band, in phrases; nothing for one inside.
 
     ``mean`` is the mean of languages of its change (``Submission.change["mean"]``).
     """
-    signs = [_WORDS[sign] for sign in mean.signs if sign in _WORDS]
-    return [*signs, *_perplexity(mean, band), *_diversity(mean, band)]
+    signs = [sign.words for sign in suite.verdicts.signs if sign.metric in mean.signs]
+    return [*signs, *_perplexity(mean, suite.band), *_diversity(mean, suite.band)]
 
 
 def _perplexity(mean: LanguageChange, band: Band) -> list[str]:

@@ -8,31 +8,36 @@ from detox_bench.fluency import Fluency, perplexity_ratio
 from detox_bench.leaderboard.submission import ChangeOfMetric, Estimate, LanguageChange
 from detox_bench.statistics import Interval
 from detox_bench.summary import MEAN
-from detox_bench.verdicts import judge, signs_of
+from detox_bench.verdicts import Rules, judge, signs_of
 
 _NONE = Interval(math.nan, math.nan, math.nan)
 
 
 def changes(
-    base: Run, run: Run, before: Mapping[str, Fluency], after: Mapping[str, Fluency]
+    base: Run,
+    run: Run,
+    before: Mapping[str, Fluency],
+    after: Mapping[str, Fluency],
+    rules: Rules,
 ) -> dict[str, LanguageChange]:
     """Return the change of each language, and of their mean under ``summary.MEAN``.
 
     ``base`` and ``run`` are the metrics of prompts, ``before`` and ``after`` the perplexities under
-    one model. The ratio of the mean is the geometric mean over languages. Of one language alone
-    that is the mean. Raises as ``comparison.compare``.
+    one model, ``rules`` the suite's. The ratio of the mean is the geometric mean over languages. Of
+    one language alone that is the mean. Raises as ``comparison.compare``.
     """
     rows = compare([base], [run])
     languages = [row for row in rows if row.language not in MEAN_ROWS]
     shared = [row.language for row in languages if row.language in before.keys() & after.keys()]
     ratios = {code: perplexity_ratio(before[code], [after[code]]) for code in shared}
-    verdicts = judge(languages, ratios)
+    verdicts = judge(languages, ratios, rules)
     found = {
-        row.language: _change(row, ratios.get(row.language, _NONE), verdicts[row.language].verdict)
+        row.language: _change(row, ratios.get(row.language, _NONE), *verdicts[row.language])
         for row in languages
     }
     overall = next((row for row in rows if row.language == MEAN), languages[0])
-    return found | {MEAN: _change(overall, _geometric_mean(list(ratios.values())), None)}
+    ratio = _geometric_mean(list(ratios.values()))
+    return found | {MEAN: _change(overall, ratio, None, signs_of(overall, ratio, rules))}
 
 
 def estimate(value: Interval) -> Estimate:
@@ -41,13 +46,14 @@ def estimate(value: Interval) -> Estimate:
     return Estimate(estimate=value.estimate, low=low, high=high)
 
 
-def _change(row: ComparisonRow, ratio: Interval, verdict: str | None) -> LanguageChange:
-    known = math.isfinite(ratio.estimate)
+def _change(
+    row: ComparisonRow, ratio: Interval, verdict: str | None, signs: Sequence[str]
+) -> LanguageChange:
     return LanguageChange(
         metrics={name: _of_metric(change) for name, change in row.changes.items()},
-        perplexity_ratio=estimate(ratio) if known else None,
+        perplexity_ratio=estimate(ratio) if math.isfinite(ratio.estimate) else None,
         verdict=verdict,
-        signs=list(signs_of(row, ratio if known else None)),
+        signs=list(signs),
     )
 
 

@@ -65,6 +65,7 @@ CHECKS: Mapping[str, Check] = {
         samples.sample_counts,
         "Each language of the suite has all prompts of the list, each once, with 25 samples.",
     ),
+    "order": Check(samples.ordered, "The samples stand in the order that `add` writes them in."),
     "prompt ids": Check(samples.prompt_ids, "The ids of the prompts have the digest of the list."),
     "asked": Check(
         samples.asked,

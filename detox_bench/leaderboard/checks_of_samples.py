@@ -4,7 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from detox_bench.leaderboard.case import Case
-from detox_bench.leaderboard.content import EMPTY, by_language, digest_of_asked, digest_of_ids
+from detox_bench.leaderboard.content import (
+    EMPTY,
+    by_language,
+    digest_of_asked,
+    digest_of_ids,
+    in_order,
+)
 from detox_bench.leaderboard.hash_rates import RATES
 from detox_bench.leaderboard.submission import SampleLine
 from detox_bench.leaderboard.wording import listed, plain, shown
@@ -47,6 +53,19 @@ def sample_counts(case: Case) -> list[str]:
     if twice := [prompt for (_, prompt), count in times.items() if count > 1]:
         problems.append(f"{len(twice)} prompts are there twice, as {listed(twice)}.")
     return problems
+
+
+def ordered(case: Case) -> list[str]:
+    """See that the lines stand as ``add`` writes them: copies are looked for in the first."""
+    lines = [(line.language, line.prompt_id) for line in case.submitted.lines]
+    wanted = [(line.language, line.prompt_id) for line in in_order(case.submitted.lines)]
+    if lines == wanted:
+        return []
+    place = next(n for n, pair in enumerate(zip(lines, wanted, strict=True)) if pair[0] != pair[1])
+    return [
+        f"The samples are not in the order that `leaderboard add` writes: line {place + 1} is "
+        f"{plain(lines[place][1])}, and should be {plain(wanted[place][1])}."
+    ]
 
 
 def _whole(line: SampleLine, k: int) -> bool:

@@ -187,7 +187,7 @@ def degenerate(case: Case) -> list[str]:
     change = case.submission.change or {}
     if MEAN not in change:
         return []
-    reasons = outside_band(change[MEAN], case.suite.band)
+    reasons = outside_band(change[MEAN], case.suite)
     if bool(reasons) == case.submission.degenerate:
         return []
     why = f"outside the band ({', '.join(reasons)})" if reasons else "inside the band"

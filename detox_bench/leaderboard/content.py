@@ -6,13 +6,15 @@ Everything that ``add`` writes and ``check`` compares is made here, so that both
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from detox_bench.leaderboard.submission import SampleLine
 from detox_bench.runs import digest
 
 _RUN_ID = "run_id"
+#: One prompt in so many stands first in a file of samples.
+_ONE_IN = 32
 
 
 def sha256(content: bytes) -> str:
@@ -70,10 +72,29 @@ def by_language(lines: Iterable[SampleLine]) -> dict[str, list[SampleLine]]:
     return found
 
 
-def pack_lines(lines: Sequence[SampleLine]) -> bytes:
-    """Return the content of ``samples.jsonl.gz``: equal lines give equal bytes (no time in it)."""
+def key_of(prompt_id: str) -> int:
+    """Return the 64-bit number by which prompts are chosen for a sketch of the texts."""
+    return int.from_bytes(hashlib.blake2b(prompt_id.encode(), digest_size=8).digest(), "big")
+
+
+def in_sketch(prompt_id: str) -> bool:
+    """Whether copies are told by the texts of this prompt (``copies``): one prompt in 32."""
+    return key_of(prompt_id) % _ONE_IN == 0
+
+
+def in_order(lines: Iterable[SampleLine]) -> list[SampleLine]:
+    """Return the lines as a file has them: by language and prompt, those of the sketch first.
+
+    So copies are looked for in a thousand submissions by the beginnings of their files.
+    """
     ordered = [line for found in by_language(lines).values() for line in found]
-    text = "".join(canonical_json(line.model_dump(mode="json")) + "\n" for line in ordered)
+    return sorted(ordered, key=lambda line: not in_sketch(line.prompt_id))
+
+
+def pack_lines(lines: Iterable[SampleLine]) -> bytes:
+    """Return the content of ``samples.jsonl.gz``: equal lines give equal bytes (no time in it)."""
+    rows = (canonical_json(line.model_dump(mode="json")) for line in in_order(lines))
+    text = "".join(f"{row}\n" for row in rows)
     return gzip.compress(text.encode(), compresslevel=9, mtime=0)
 
 

@@ -32,7 +32,7 @@ def _head(submission: Submission, suite: Specification) -> Iterator[str]:
         counts = Counter(each.verdict for each in submission.change.values() if each.verdict)
         told = ", ".join(f"{counts[each]} {each}" for each in VERDICTS if counts[each])
         yield f"Base: `{submission.base_model.name}`. Languages by verdict: {told}."
-        reasons = outside_band(submission.change[MEAN], suite.band)
+        reasons = outside_band(submission.change[MEAN], suite)
         if reasons:
             yield f"**Degenerate**, outside the band of quality: {'; '.join(reasons)}."
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from detox_bench.errors import BadData
 from detox_bench.leaderboard.folders import Board
-from detox_bench.leaderboard.submission import BADGE
+from detox_bench.leaderboard.submission import BADGE, SUBMISSION
 from detox_bench.leaderboard.wording import plain
 
 _DEPTH = 3
@@ -41,13 +41,31 @@ def changed_files(board: Board, before: str) -> list[Changed]:
 
 
 def problems_of_changes(changes: list[Changed]) -> list[str]:
-    """Return a sentence for each file of the board that is not as it was, but badges."""
+    """Return a sentence for each file that is not as it was, and each badge that comes too early.
+
+    A badge may be added and changed, by maintainers (CODEOWNERS), for what is on the board.
+    """
+    new = {each.path.rpartition("/")[0] for each in changes if _is_new(each)}
     return [
-        f"{'/'.join(map(plain, each.path.split('/')))} {_WORDS.get(each.letter, 'was changed')}: "
-        "what is on the board stays as it is. Add another run beside it."
+        f"{'/'.join(map(plain, each.path.split('/')))} {problem}"
         for each in changes
-        if each.letter != "A" and each.path.rpartition("/")[2] != BADGE
+        if (problem := _problem(each, new))
     ]
+
+
+def _is_new(change: Changed) -> bool:
+    return change.letter == "A" and change.path.rpartition("/")[2] == SUBMISSION
+
+
+def _problem(change: Changed, new: set[str]) -> str | None:
+    folder, _, name = change.path.rpartition("/")
+    if name == BADGE:
+        early = "came with its submission: maintainers give badges to what is on the board."
+        return f"{early} Remove it." if folder in new else None
+    if change.letter == "A":
+        return None
+    what = _WORDS.get(change.letter, "was changed")
+    return f"{what}: what is on the board stays as it is. Add another run beside it."
 
 
 def changed_folders(board: Board, changes: list[Changed]) -> list[Path]:

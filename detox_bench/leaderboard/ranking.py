@@ -107,7 +107,7 @@ def _reason(row: Row, suite: Specification) -> str:
         return BASE_REASON
     if row.base is None or row.change is None or row.mean is None:
         return NO_BASE_REASON
-    outside = outside_band(row.mean, suite.band)
+    outside = outside_band(row.mean, suite)
     return f"outside the band: {', '.join(outside)}" if outside else ""
 
 

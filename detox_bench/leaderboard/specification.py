@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from detox_bench.errors import BadData
+from detox_bench.verdicts import Rules
 
 _FILE = "benchmark.yaml"
 
@@ -54,7 +55,7 @@ class Band(Frozen):
     """Outside of these, means over languages, a row is listed but not ranked.
 
     The perplexity is the ratio of medians to the base's; distinct-2 as a share of the base's.
-    Besides, no sign of ``verdicts.SIGNS`` may be there in the mean.
+    Besides, no sign of wrecked text (``Specification.verdicts``) may be there in the mean.
     """
 
     most_perplexity: float
@@ -70,6 +71,7 @@ class Specification(Frozen):
     sampling: Sampling
     tracks: dict[str, Track]
     quality: list[str]
+    verdicts: Rules
     band: Band
     most_unscored: float = Field(ge=0, le=1)
 
