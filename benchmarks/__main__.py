@@ -12,7 +12,7 @@ BENCHMARKS = (
         "bench_likelihood",
         "bench_dpo",
     ),
-    *("bench_neurons", "bench_ranking", "bench_retrieval", "bench_states"),
+    *("bench_neurons", "bench_ranking", "bench_retrieval", "bench_states", "bench_leaderboard"),
 )
 
 if __name__ == "__main__":

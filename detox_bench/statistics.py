@@ -243,7 +243,7 @@ def _weighted_medians(
     order = np.argsort(values, kind="stable")
     values, prompts = values[order], prompts[order]
     parts = np.array_split(weights, max(1, len(weights) * len(values) // _COUNTS_AT_ONCE))
-    return np.concatenate([_medians(values, part[:, prompts]) for part in parts])
+    return np.concatenate([_medians(values, part.take(prompts, axis=1)) for part in parts])
 
 
 def _medians(values: NDArray[np.float64], counts: NDArray[np.int32]) -> NDArray[np.float64]:

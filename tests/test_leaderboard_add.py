@@ -19,8 +19,9 @@ from detox_bench.leaderboard.judging import load_track_scorer
 from detox_bench.leaderboard.making import checked, put
 from detox_bench.leaderboard.methods import Told
 from detox_bench.leaderboard.references import RANDOM, REFERENCES, reference_samples
-from detox_bench.leaderboard.reproduction import machine, without_paths
+from detox_bench.leaderboard.reproduction import machine, reproduction, without_paths
 from detox_bench.leaderboard.submission import ModelCard, SampleLine, Submission
+from detox_bench.run_records import RunRecord
 from detox_bench.runs import digest, write_json
 from detox_bench.stored_texts import read_samples
 
@@ -386,3 +387,10 @@ def test_a_disk_that_fails_leaves_nothing_behind(board, tmp_path, monkeypatch):
         put(tmp_path, second.made)
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".adding")]
     assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("command", ["eval --api_key=abc 'run/x", "eval --api_key abc run/x"])
+def test_a_command_is_repeated_without_its_secrets_even_with_an_open_quote(command, tmp_path):
+    record = RunRecord(tmp_path, command=command)
+    shown = reproduction(record, None)["command"]
+    assert "abc" not in shown and "run/x" in shown

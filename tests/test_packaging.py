@@ -33,6 +33,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return zipfile.ZipFile(next(folder.glob("*.whl"))).namelist()
 
 
+def test_the_wheel_holds_no_submission(wheel: list[str]) -> None:
+    assert not [name for name in wheel if "submissions" in name]
+
+
 def test_the_wheel_holds_the_task_files(wheel: list[str]) -> None:
     packed = {name for name in wheel if name.startswith("detox_bench/tasks/")}
     wanted = {f"detox_bench/tasks/{name}" for name in task_files()}

@@ -6,7 +6,7 @@ sketch costs the beginning of it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +25,7 @@ from detox_bench.leaderboard.submission import SAMPLES, SampleLine
 _LONGEST = 100_000
 #: The fields that a sketch needs, as ``content.pack_lines`` writes them.
 _PROMPT = re.compile(rb'"prompt_id":"([^"\\]{1,200})"')
-_TEXTS = re.compile(rb'"texts":\[([^\]]*)\]')
-_HASH = re.compile(rb"[0-9a-f]{16}")
+_TEXTS = re.compile(rb'"texts":\["([0-9a-f",]*)"\]')
 
 
 class Sketch(NamedTuple):
@@ -55,7 +54,8 @@ class Overlap(NamedTuple):
 
 def sketch_of(lines: Iterable[SampleLine]) -> Sketch:
     """Return the sketch of samples, wherever the lines stand."""
-    return _sketch((each.prompt_id, each.texts) for each in lines if in_sketch(each.prompt_id))
+    chosen = (line for line in lines if in_sketch(line.prompt_id))
+    return _sketch((line.prompt_id, _numbers("".join(line.texts))) for line in chosen)
 
 
 def overlap(one: Sketch, other: Sketch) -> Overlap:
@@ -84,20 +84,26 @@ def _sketch_of_file(file: Path) -> Sketch:
         return _sketch([])
 
 
-def _fields(line: bytes) -> tuple[str, list[str]]:
+def _fields(line: bytes) -> tuple[str, NDArray[np.uint64]]:
     prompt, texts = _PROMPT.search(line), _TEXTS.search(line)
     if not (prompt and texts):
         raise BadData("This is no line of samples.")
-    found = _HASH.findall(texts.group(1))
-    return prompt.group(1).decode("utf-8", "replace"), [each.decode() for each in found]
+    hashes = texts.group(1).replace(b'","', b"").decode()
+    return prompt.group(1).decode("utf-8", "replace"), _numbers(hashes)
 
 
-def _sketch(prompts: Iterable[tuple[str, Sequence[str]]]) -> Sketch:
+def _numbers(hashes: str) -> NDArray[np.uint64]:
+    """Return hashes of 16 hex digits, one after the other, as numbers."""
+    try:
+        return np.frombuffer(bytes.fromhex(hashes), dtype=">u8").astype(np.uint64)
+    except ValueError as error:
+        raise BadData("These are no hashes of 16 hex digits.") from error
+
+
+def _sketch(prompts: Iterable[tuple[str, NDArray[np.uint64]]]) -> Sketch:
     """Return the sketch of ids of prompts with hashes of texts; k is that of the first."""
-    found = dict(sorted((key_of(prompt), texts) for prompt, texts in prompts))
+    found = {key_of(prompt): texts for prompt, texts in prompts}
     k = len(next(iter(found.values()), ()))
-    whole = {
-        key: [int(text, 16) for text in texts] for key, texts in found.items() if len(texts) == k
-    }
+    whole = {key: found[key] for key in sorted(found) if len(found[key]) == k}
     hashes = np.array(list(whole.values()), dtype=np.uint64).reshape(len(whole), k)
     return Sketch(np.array(list(whole), dtype=np.uint64), hashes)

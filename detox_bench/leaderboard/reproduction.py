@@ -19,10 +19,9 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 def reproduction(record: RunRecord, perplexity_model: str | None) -> dict[str, Any]:
     """Return the JSON object of ``repro.json`` for a run."""
-    command = None if record.command is None else without_secrets(shlex.split(record.command))
     return {
         "schema_version": _SCHEMA,
-        "command": without_paths(command),
+        "command": None if record.command is None else _shown_command(record.command),
         "model": without_paths(record.model),
         "prompts": list(record.prompts),
         "settings": record.settings,
@@ -37,6 +36,14 @@ def reproduction(record: RunRecord, perplexity_model: str | None) -> dict[str, A
             "at": datetime.now(UTC).date().isoformat(),
         },
     }
+
+
+def _shown_command(command: str) -> str:
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote that is not closed
+        words = command.split()
+    return str(without_paths(without_secrets(words)))
 
 
 def without_paths(value: Any) -> Any:
