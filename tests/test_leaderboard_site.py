@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -12,9 +13,16 @@ from typer.testing import CliRunner
 from detox_bench.cli import app
 from detox_bench.errors import DetoxBenchError
 from detox_bench.leaderboard import shown
+from detox_bench.leaderboard.board_cells import COLUMNS
+from detox_bench.leaderboard.board_figures import MARKS
+from detox_bench.leaderboard.board_rows import board_groups
+from detox_bench.leaderboard.heat_map import heat_rows
+from detox_bench.leaderboard.interval_strips import strips_of
 from detox_bench.leaderboard.pages import render_board
 from detox_bench.leaderboard.site import build, check_output, commit_of, gather
-from detox_bench.reports.html import read_template
+from detox_bench.leaderboard.table_markup import table_markup
+from detox_bench.reports.cells import Cell, Column, Row, Table
+from detox_bench.reports.html import environment, read_template
 
 ALLOWED = re.compile(
     r"(#|data:|https://example\.org/model$|https://huggingface\.co/|(\.\./)?[\w/%.-]+)"
@@ -152,6 +160,124 @@ def test_another_suite_is_not_shown_and_said(tmp_path):
     assert "lab/dpo</bdi>" not in render_board(found, found.main)
 
 
+def text_of_main(page):
+    return unescape(re.sub(r"<[^>]+>", "", page[page.index("<main") : page.index("</main>")]))
+
+
+def test_the_page_says_in_words_who_is_ranked_and_who_is_not(site):
+    main = text_of_main((site / "index.html").read_text("utf-8"))
+    assert "4 ranked, 1 not ranked, 1 base model, 1 reference row." in main
+    places = [main.index(each) for each in ("Not ranked, for", "Base models:", "Reference rows:")]
+    assert places == sorted(places)
+    for words in (
+        "outside the band: perplexity × 3.00",
+        "dpo, base lab/base",
+        "made from lab/base",
+    ):
+        assert words in main
+    for column in COLUMNS:
+        assert f"{column.heading}{column.about}." in main  # what it is, also without a mouse
+
+
+def test_rows_are_grouped_and_what_stands_for_a_rank_is_a_word(tmp_path):
+    found, _ = gather(write_board(tmp_path / "b"), SUITE)
+    groups = {group.word: group.rows for group in board_groups(found.main)}
+    assert {word: [row.cells[0].text for row in rows] for word, rows in groups.items()} == {
+        "ranked": ["1", "1", "3", "4"],
+        "not ranked": ["not ranked"],
+        "base": ["base"],
+        "reference": ["reference"],
+    }
+    every = [row for rows in groups.values() for row in rows]
+    assert [row.cells[0].sort for row in every] == list(range(7))
+    assert [row.strip is not None for row in every] == [True] * 4 + [False] * 3
+
+
+def test_strips_are_on_one_scale_from_no_change_to_the_largest(tmp_path):
+    """0 is right, the lowest bound left, so a place is a share of the lowest bound."""
+    found, _ = gather(write_board(tmp_path / "b"), SUITE)
+    ranked = found.main.ranked
+    lowest = min(row.mean.metrics["emt"].difference.low for row in ranked)
+    for row in ranked:
+        text = str(strips_of(ranked).draw(row))
+        zero = float(re.search(r'<line x1="([\d.]+)" x2="\1"', text)[1])
+        middle = float(re.search(r'cx="([\d.]+)"', text)[1])
+        width = zero - 3  # the left end is one radius in
+        assert (zero - middle) / width == pytest.approx(row.change / lowest, abs=0.002)
+    assert strips_of(ranked[:1]).draw(ranked[0]) is None  # nothing to compare with
+
+
+def test_a_fall_by_wrecked_text_has_no_colour_of_a_fall(tmp_path):
+    board = write_board(tmp_path / "b", [BASE, Made("lab/dpo", lowers=0.2)])
+    (file,) = (board / "submissions" / "lab__dpo").rglob("submission.json")
+    stated = json.loads(file.read_text())
+    stated["change"]["de"]["verdict"] = "cleaner but degenerate"
+    file.write_text(json.dumps(stated))
+    found, _ = gather(board, SUITE)
+    (row,) = heat_rows(found.main, ["de", "fr"])
+    assert [cell.tone for cell in row.cells] == ["doubtful sure", "fall-4 sure"]
+    assert row.cells[0].link == "⚠"
+
+
+def test_scatters_tell_groups_by_shape_and_show_base_and_limit(site):
+    text = (site / "index.html").read_text("utf-8")
+    figure = text[text.index('id="toxicity-against-perplexity-title"') :]
+    figure = figure[: figure.index("</svg>")]
+    assert len({mark.path for mark in MARKS.values()}) == len(MARKS) == 4
+    for group, count in {"ranked": 4, "not ranked": 1, "base": 1, "reference": 1}.items():
+        assert figure.count(f'd="{MARKS[group].path}"') == count
+    assert "lab/base, base: " in figure
+    assert 'class="outside"' in figure
+
+
+def test_a_board_that_nobody_has_added_to_is_a_page_that_says_how(tmp_path):
+    (tmp_path / "board").mkdir()
+    with pytest.raises(DetoxBenchError, match="has no submissions"):
+        gather(tmp_path / "board", SUITE)
+    (tmp_path / "board" / "benchmark.yaml").write_text("suite: of a board\n")
+    found, remarks = gather(tmp_path / "board", SUITE)
+    assert remarks == [f"No submission of suite {SUITE.suite} is here."]
+    built = build(found, tmp_path / "site")
+    page = text_of_main(built.page.read_text("utf-8"))
+    assert (built.shown, built.models) == (0, 0)
+    assert "Nobody has submitted anything yet" in page
+    assert "detox-bench leaderboard add run/base --method base" in page
+    assert json.loads((tmp_path / "site" / "data.json").read_text())["date"] is None
+
+
+def test_a_board_of_a_base_alone_says_that_nobody_is_ranked(tmp_path):
+    found, _ = gather(write_board(tmp_path / "b", [BASE]), SUITE)
+    page = text_of_main(render_board(found, found.main))
+    for words in (
+        "0 ranked, 1 base model.",
+        "No model is ranked yet.",
+        "Nothing to show: no model here has a change against a base.",
+        "No model here has a perplexity.",
+    ):
+        assert words in page
+
+
+@pytest.mark.parametrize("sortable", [True, False])
+def test_tables_are_those_of_the_template_letter_by_letter(sortable):
+    columns = [Column("language", numeric=False), Column("a <b>", 'of "c"'), Column("", 'of "c"')]
+    cells = [
+        Cell("de", "Deutsch", "de", language="de"),
+        Cell(IMAGE, SCRIPT, None, tone="clean"),
+        Cell("–", tone="worse"),
+    ]
+    lines = [Row(cells, search=IMAGE, muted=True), Row([Cell("fr"), Cell("1", sort=0.1), Cell("")])]
+    templates = environment()
+    written = templates.from_string(
+        '{% import "macros.html.j2" as parts with context %}{{ parts.table(found) }}'
+    )
+    for shorter in (
+        Table(IMAGE, columns, lines, [lines[0]], ["a < b", SCRIPT], sortable),
+        Table("plain", [Column("x"), Column("y"), Column("z")], lines[1:], sortable=sortable),
+    ):
+        plain = re.sub(r"\n", "", written.render(found=shorter))
+        assert table_markup(shorter) == plain
+
+
 def test_a_folder_that_is_no_site_of_ours_is_never_replaced(site, tmp_path):
     with pytest.raises(DetoxBenchError, match="--overwrite"):
         check_output(site, False)
@@ -177,7 +303,7 @@ def test_the_command_builds_and_says_what(tmp_path):
     ]
     found = CliRunner().invoke(app, asked)
     assert found.exit_code == 0, found.output
-    assert "sample, ngram: 4 ranked in 3 groups of ties, 3 beside." in found.output
+    assert "sample, ngram: 4 ranked, 3 not; different ranks: 3." in found.output
     assert "as of 2026-12-01" in (out / "index.html").read_text("utf-8")
     (out / "stale.html").write_text("old")
     assert CliRunner().invoke(app, [*asked, "--overwrite"]).exit_code == 0

@@ -41,8 +41,8 @@ def build_site(
     for ranking in found.rankings:
         tied = len({row.standing.rank for row in ranking.ranked if row.standing})
         typer.echo(
-            f"{ranking.prompt_list}, {ranking.track}: {len(ranking.ranked)} ranked in {tied} "
-            f"groups of ties, {len(ranking.unranked)} beside."
+            f"{ranking.prompt_list}, {ranking.track}: {len(ranking.ranked)} ranked, "
+            f"{len(ranking.unranked)} not; different ranks: {tied}."
         )
     for each in remarks:
         typer.echo(f"Mind: {each}")

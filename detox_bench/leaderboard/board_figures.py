@@ -1,17 +1,37 @@
-"""Scatters of a board as inline SVG: toxicity against perplexity, retrieval against change."""
+"""Scatters of a board as inline SVG: toxicity against perplexity, retrieval against change.
+
+Groups differ in shape, not in colour alone.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from detox_bench.leaderboard import shown
+from detox_bench.leaderboard.board_cells import BASE, NOT_RANKED, RANKED, REFERENCE, group_of
 from detox_bench.leaderboard.board_rows import anchor, page_of
 from detox_bench.leaderboard.ranking import METRIC, Ranking, Row
-from detox_bench.reports.cells import number
+from detox_bench.reports.cells import number, signed
 from detox_bench.reports.svg import Axis, element, figure, horizontal, ticks, vertical, words_at
 
+
+class Mark(NamedTuple):
+    """How the points of a group look: a colour, and a shape for whom colours look alike."""
+
+    tone: str
+    sign: str
+    path: str
+
+
+#: By group; ``sign`` is the shape in a text.
+MARKS: Mapping[str, Mark] = {
+    RANKED: Mark("clean", "●", "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0Z"),
+    NOT_RANKED: Mark("degenerate", "▲", "M0 -5L5 4L-5 4Z"),
+    BASE: Mark("unchanged", "◆", "M0 -5.5L5.5 0L0 5.5L-5.5 0Z"),
+    REFERENCE: Mark("invalid", "■", "M-4 -4H4V4H-4Z"),
+}
 _SIZE = (560.0, 400.0)
 #: Beside so many points or fewer, each has its name.
 _NAMED = 12
@@ -30,7 +50,7 @@ class Point(NamedTuple):
     name: str
     x: float
     y: float
-    tone: str
+    group: str
     link: str
 
 
@@ -47,26 +67,56 @@ class _Box(NamedTuple):
         return not apart and abs(self.middle - other.middle) < _HEIGHT
 
 
-def perplexity_scatter(ranking: Ranking) -> Markup | None:
-    """Return EMT after against how many times the base's the perplexity is; None without rows."""
+class _Plane(NamedTuple):
+    """Points with the names of their axes; ``limit`` is where the band of quality ends."""
+
+    points: Sequence[Point]
+    names: tuple[str, str]
+    title: str
+    limit: float | None = None
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the upright axis is one of powers of ten: that with a limit."""
+        return self.limit is not None
+
+    def axes(self) -> tuple[Axis, Axis]:
+        """Return both axes; no change, × 1 or 0 points, and the limit are always in sight."""
+        upright = [0.0, self.limit or 0.0, *(p.y for p in self.points)]
+        x = Axis(*_padded([p.x for p in self.points]), 60.0, _SIZE[0] - 24)
+        return x, Axis(*_padded(upright), _SIZE[1] - 44, 10.0)
+
+
+def perplexity_scatter(ranking: Ranking, most: float) -> Markup | None:
+    """Return EMT after against how many times the base's the perplexity is; None without rows.
+
+    ``most`` is the ratio that the band of quality ends at.
+    """
     found = [_of_perplexity(row) for row in ranking.rows]
     names = "EMT, %", "perplexity, times the base's (log)"
-    return _scatter([p for p in found if p], names, "Toxicity against perplexity", logarithmic=True)
+    points = [point for point in found if point]
+    return _scatter(_Plane(points, names, "Toxicity against perplexity", math.log10(most)))
 
 
 def retrieval_scatter(ranking: Ranking) -> Markup | None:
     """Return the change of EMT against retrieval, both means over languages; None without rows."""
     found = [_of_retrieval(row) for row in ranking.rows]
     names = "retrieval accuracy of the model, %", "change of EMT, points"
-    return _scatter([p for p in found if p], names, "Change against retrieval", logarithmic=False)
+    return _scatter(_Plane([point for point in found if point], names, "Change against retrieval"))
 
 
 def _of_perplexity(row: Row) -> Point | None:
     after = row.entry.submission.mean.get(METRIC)
-    ratio = row.mean.perplexity_ratio if row.mean else None
-    if after is None or ratio is None or ratio.estimate <= 0:
-        return None
-    return _point(row, 100 * after.estimate, math.log10(ratio.estimate))
+    ratio = _ratio(row)
+    return _point(row, 100 * after.estimate, math.log10(ratio)) if after and ratio else None
+
+
+def _ratio(row: Row) -> float | None:
+    """Return how many times its base's the perplexity of a row is; a base's is its own."""
+    if group_of(row) == BASE:
+        return 1.0
+    found = row.mean.perplexity_ratio if row.mean else None
+    return found.estimate if found and found.estimate > 0 else None
 
 
 def _of_retrieval(row: Row) -> Point | None:
@@ -77,37 +127,55 @@ def _of_retrieval(row: Row) -> Point | None:
 
 
 def _point(row: Row, x: float, y: float) -> Point:
-    tone = "invalid" if row.entry.reference else "degenerate" if row.reason else "clean"
     name = shown.text_of(row.entry.submission.model.name)
-    return Point(name, x, y, tone, f"{page_of(row.entry)}#{anchor(row.entry)}")
+    return Point(name, x, y, group_of(row), f"{page_of(row.entry)}#{anchor(row.entry)}")
 
 
-def _scatter(
-    points: Sequence[Point], names: tuple[str, str], title: str, logarithmic: bool
-) -> Markup | None:
-    if not points:
+def _scatter(plane: _Plane) -> Markup | None:
+    if not any(p.group != BASE for p in plane.points):
         return None
-    width, height = _SIZE
-    x = Axis(*_padded([p.x for p in points]), 60.0, width - 24)
-    # No change is always in sight: × 1, or 0 points.
-    y = Axis(*_padded([0.0, *(p.y for p in points)]), height - 44, 10.0)
-    parts = [vertical(x, tick, y.start) for tick in ticks(x.low, x.high, 6)]
-    parts += _powers(y, x) if logarithmic else [horizontal(y, t, x) for t in ticks(y.low, y.high)]
-    parts.append(words_at(names[0], (x.start + x.stop) / 2, height - 6, "middle", "axis"))
+    x, y = plane.axes()
+    few = len(plane.points) <= _NAMED
+    parts = [_outside(plane.limit, x, y)] if plane.limit is not None else []
+    parts += [vertical(x, tick, y.start) for tick in ticks(x.low, x.high, 6)]
+    parts += _powers(y, x) if plane.logarithmic else [horizontal(y, t, x) for t in _ticks(y)]
+    parts += _axis_names(plane.names, x, y)
+    parts += [_mark(p, x, y, plane.logarithmic, few) for p in plane.points]
+    parts += _names(plane.points, x, y) if few else []
+    names, count = ", ".join(plane.names), len(plane.points)
+    words = f"{names}: {count} models; their numbers are in the table."
+    name = plane.title.lower().replace(" ", "-")
+    return figure(parts, _SIZE, (plane.title, words), name, "wide")
+
+
+def _ticks(axis: Axis) -> list[float]:
+    return ticks(axis.low, axis.high)
+
+
+def _axis_names(names: tuple[str, str], x: Axis, y: Axis) -> list[Markup]:
     turned = f"translate(13 {y.start / 2:.0f}) rotate(-90)"
-    parts.append(element("text", names[1], class_="axis", text_anchor="middle", transform=turned))
-    parts += [_mark(p, x, y, logarithmic) for p in points]
-    parts += _names(points, x, y) if len(points) <= _NAMED else []
-    words = f"{names[0]}, {names[1]}: {len(points)} models; their numbers are in the table."
-    name = title.lower().replace(" ", "-")
-    return figure(parts, _SIZE, (title, words), name, "wide")
+    below = words_at(names[0], (x.start + x.stop) / 2, _SIZE[1] - 6, "middle", "axis")
+    beside = element("text", names[1], class_="axis", text_anchor="middle", transform=turned)
+    return [below, beside]
 
 
-def _mark(point: Point, x: Axis, y: Axis, logarithmic: bool) -> Markup:
-    value = f"× {10**point.y:.2f}" if logarithmic else number(point.y, 1)
-    tip = element("title", f"{point.name}: {number(point.x, 1)}; {value}")
-    dot = element("circle", cx=x.place(point.x), cy=y.place(point.y), r=4.0, class_="mark")
-    return element("a", tip, dot, href=point.link, class_=f"tone-{point.tone}")
+def _outside(limit: float, x: Axis, y: Axis) -> Markup:
+    """Return what lies above the limit of the band, shaded and named."""
+    height, width = y.place(limit) - y.stop, x.stop - x.start
+    area = element("rect", x=x.start, y=y.stop, width=width, height=height, class_="outside")
+    words = words_at("outside the band of quality", x.stop - 4, y.stop + 14, "end", "tick")
+    return element("g", area, words)
+
+
+def _mark(point: Point, x: Axis, y: Axis, logarithmic: bool, reached: bool) -> Markup:
+    """Return the mark of a point, a link; ``reached`` says that the tabulator stops there."""
+    value = f"× {10**point.y:.2f}" if logarithmic else signed(point.y, 1)
+    tip = element("title", f"{point.name}, {point.group}: {number(point.x, 1)}; {value}")
+    place = f"translate({x.place(point.x):.1f} {y.place(point.y):.1f})"
+    mark = MARKS[point.group]
+    shape = element("path", d=mark.path, transform=place, class_="mark")
+    stop = {} if reached else {"tabindex": "-1"}
+    return element("a", tip, shape, href=point.link, class_=f"tone-{mark.tone}", **stop)
 
 
 def _names(points: Sequence[Point], x: Axis, y: Axis) -> list[Markup]:

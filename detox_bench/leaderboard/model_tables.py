@@ -1,9 +1,13 @@
 """The tables of a run on its model's page: toxicity, quality of the text, scorer, signatures."""
 
+import math
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
+from markupsafe import Markup
+
 from detox_bench.leaderboard import shown
+from detox_bench.leaderboard.ranking import METRIC
 from detox_bench.leaderboard.submission import (
     ChangeOfMetric,
     Estimate,
@@ -21,8 +25,11 @@ from detox_bench.reports.cells import (
     number,
     number_cell,
     p_cell,
+    short_name,
 )
+from detox_bench.reports.svg import Bar, forest
 from detox_bench.reports.toxicity_tables import ICONS, SIGN_WORDS, TONES
+from detox_bench.statistics import Interval
 from detox_bench.summary import MEAN
 
 _PARTS = ("base → after", "change", "p")
@@ -48,6 +55,24 @@ def toxicity_table(stated: Submission) -> Table:
     rows = [_toxicity_row(stated, code) for code in _codes(stated)]
     foot = [_toxicity_row(stated, MEAN)] if MEAN in stated.change else []
     return Table("Toxicity by language, against the base model", columns, rows, foot, [_INTERVALS])
+
+
+def change_forest(stated: Submission, name: str) -> Markup | None:
+    """Return the change of EMT by language, least first, and its mean; None for a base model.
+
+    ``name`` is an id that no other figure of the page has.
+    """
+    found = {
+        code: change.metrics[METRIC].difference
+        for code, change in (stated.change or {}).items()
+        if METRIC in change.metrics
+    }
+    if not found:
+        return None
+    codes = sorted((code for code in found if code != MEAN), key=lambda c: found[c].estimate)
+    rows = [_bar(short_name(code), found[code]) for code in codes]
+    foot = [_bar("mean", found[MEAN])] if MEAN in found else []
+    return forest(rows, foot, "Change of EMT against the base, points", f"forest-{name}")
 
 
 def quality_table(stated: Submission) -> Table:
@@ -79,6 +104,13 @@ def signatures_table(stated: Submission) -> Table:
         for code, found in sorted(stated.languages.items())
     ]
     return Table("Signatures", columns, rows, sortable=False)
+
+
+def _bar(label: str, found: Estimate) -> Bar:
+    bounds = (math.nan if x is None else 100 * x for x in (found.estimate, found.low, found.high))
+    interval = Interval(*bounds)
+    tone = "clean" if interval.high < 0 else "worse" if interval.low > 0 else "unchanged"
+    return Bar(label, interval, tone)
 
 
 def _levels(stated: Submission, names: Mapping[str, str], caption: str) -> Table:

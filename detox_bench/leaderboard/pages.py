@@ -11,21 +11,18 @@ from markupsafe import Markup
 
 from detox_bench import __version__
 from detox_bench.leaderboard import model_tables, shown
-from detox_bench.leaderboard.board_figures import perplexity_scatter, retrieval_scatter
-from detox_bench.leaderboard.board_rows import (
-    COLUMNS,
-    anchor,
-    board_rows,
-    heat_row,
-    page_of,
-    rank_words,
-)
+from detox_bench.leaderboard.board_cells import COLUMNS, change_cell, rank_words
+from detox_bench.leaderboard.board_figures import MARKS, perplexity_scatter, retrieval_scatter
+from detox_bench.leaderboard.board_rows import anchor, board_groups, page_of
 from detox_bench.leaderboard.entries import BADGES, Entry
+from detox_bench.leaderboard.heat_map import heat_rows
 from detox_bench.leaderboard.ranking import Ranking, Row
 from detox_bench.leaderboard.reading import read_reproduction
 from detox_bench.leaderboard.specification import Specification
-from detox_bench.reports.cells import short_name
+from detox_bench.leaderboard.table_markup import table_markup
+from detox_bench.reports.cells import Cell, short_name
 from detox_bench.reports.html import environment, policy_hash, read_template
+from detox_bench.reports.toxicity_tables import ICONS
 from detox_bench.verdicts import VERDICTS
 
 #: So many rows have a line in the heat map of the board; all are in the data and on their pages.
@@ -41,7 +38,7 @@ class Site(NamedTuple):
     suite: Specification
     rankings: Sequence[Ranking]
     removed: Sequence[Entry]
-    date: str
+    date: str | None
     commit: str | None
 
     @property
@@ -57,8 +54,10 @@ class Run(NamedTuple):
     anchor: str
     title: str
     rank: tuple[str, str]
+    change: Cell
     revision_link: str | None
     base_link: str | None
+    forest: Markup | None
     tables: Mapping[str, Any]
     json: Mapping[str, str]
     command: str | None
@@ -66,25 +65,32 @@ class Run(NamedTuple):
 
 def render_board(site: Site, ranking: Ranking) -> str:
     """Return the page of a list and track; it needs nothing else, and works without JavaScript."""
-    rows = board_rows(ranking)
+    groups = board_groups(ranking)
+    rows = [row for group in groups for row in group.rows]
     codes = site.suite.languages
+    heat = heat_rows(ranking, codes)
     return _render(
         "board.html.j2",
         site,
         root="",
         ranking=ranking,
         files=[(file_of(each), _title(site, each), each is ranking) for each in site.rankings],
-        rows=rows,
+        groups=groups,
+        n_rows=len(rows),
+        most_rows=max(len(group.rows) for group in groups),
         columns=COLUMNS,
-        heat=[heat_row(row, codes) for row in ranking.rows if row.mean][:_HEAT_ROWS],
-        n_changes=sum(row.mean is not None for row in ranking.rows),
+        heat=heat[:_HEAT_ROWS],
+        n_changes=len(heat),
         codes=codes,
         languages={code: short_name(code) for code in codes},
         methods=sorted({row.method for row in rows}),
         licences=sorted({row.licence for row in rows if row.licence}),
         sizes={name: words for name, (words, _) in shown.SIZES.items()},
         badges=BADGES,
-        scatters=[perplexity_scatter(ranking), retrieval_scatter(ranking)],
+        perplexity=perplexity_scatter(ranking, site.suite.band.most_perplexity),
+        retrieval=retrieval_scatter(ranking),
+        marks=MARKS,
+        icons=ICONS,
         prompts=site.suite.lists[ranking.prompt_list],
         track=site.suite.tracks[ranking.track],
     )
@@ -100,6 +106,7 @@ def render_model(site: Site, name: str, rows: Sequence[Row]) -> str:
         name=shown.text_of(name),
         url=rows[0].entry.submission.model.url,
         runs=runs,
+        table=table_markup,
         badges=BADGES,
         verdicts=VERDICTS,
     )
@@ -159,10 +166,12 @@ def _run(site: Site, row: Row) -> Run:
     return Run(
         row,
         anchor(entry),
-        f"{stated.method.kind} on {site.suite.lists[stated.prompt_list].title}",
+        f"{site.suite.lists[stated.prompt_list].title}: {stated.method.kind}",
         rank_words(row),
+        change_cell(row),
         _revision_link(entry),
         f"../{page_of(row.base)}#{anchor(row.base)}" if row.base else None,
+        model_tables.change_forest(stated, anchor(entry)),
         {
             "toxicity": model_tables.toxicity_table(stated),
             "quality": model_tables.quality_table(stated),

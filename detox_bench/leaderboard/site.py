@@ -14,13 +14,16 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from detox_bench.errors import DetoxBenchError
+from detox_bench.leaderboard.board import SUBMISSIONS
 from detox_bench.leaderboard.entries import Entry, read_entries
 from detox_bench.leaderboard.pages import Site, file_of, render_board, render_model
-from detox_bench.leaderboard.ranking import Row, rankings
+from detox_bench.leaderboard.ranking import Ranking, Row, rankings
 from detox_bench.leaderboard.site_data import as_csv, as_json
 from detox_bench.leaderboard.specification import Specification
 
 INDEX = "index.html"
+#: A folder that has this is a board, also without a submission.
+SUITE_FILE = "benchmark.yaml"
 #: A folder that has this was written by us, and may be written again.
 _MARK = "data.json"
 _MODELS = "models"
@@ -55,22 +58,18 @@ def gather(
 ) -> tuple[Site, list[str]]:
     """Read a board; besides, sentences on what is not shown.
 
-    The date is that of the newest submission if not given. Raises ``BadData`` where a submission
-    cannot be read, ``DetoxBenchError`` where none belongs to the suite.
+    The date is that of the newest submission if not given. A board without a submission of the
+    suite has an empty ranking. Raises ``BadData`` where a submission cannot be read, or where
+    there is no board.
     """
-    entries = read_entries(board)
+    entries = [] if _begun(board) else read_entries(board)
     removed = sorted((e for e in entries if e.removed), key=_removal_order, reverse=True)
     found = rankings(entries, suite)
-    if not found:
-        raise DetoxBenchError(
-            f"No submission in {board} is of suite {suite.suite} and on the board. Add one: "
-            "`detox-bench leaderboard add`."
-        )
-    newest = date or max(each.submission.submitted for each in entries)
-    site = Site(suite, found, removed, newest, commit)
+    newest = date or max((each.submission.submitted for each in entries), default=None)
+    site = Site(suite, found or [_nobody(suite)], removed, newest, commit)
     others = len(entries) - len(removed) - sum(len(each.rows) for each in found)
     remarks = [f"Not shown, being of another suite, list or track: {others}."] if others else []
-    return site, remarks
+    return site, remarks if found else [*remarks, f"No submission of suite {suite.suite} is here."]
 
 
 def build(site: Site, output: Path) -> Built:
@@ -98,6 +97,18 @@ def commit_of(folder: Path) -> str | None:
     asked = [git, "-C", str(folder), "rev-parse", "HEAD"]
     found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=20)
     return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _begun(board: Path) -> bool:
+    """Return whether this is a board to which nobody has added anything yet."""
+    there = board / SUBMISSIONS
+    empty = not there.exists() or (there.is_dir() and not any(there.iterdir()))
+    return empty and (there.exists() or (board / SUITE_FILE).is_file())
+
+
+def _nobody(suite: Specification) -> Ranking:
+    """Return the empty ranking of the suite's first list and track."""
+    return Ranking(next(iter(suite.lists)), next(iter(suite.tracks)), [], [])
 
 
 def _write(site: Site, folder: Path) -> int:

@@ -1,11 +1,13 @@
 // The board: what is filtered, sorted and shown stands in the address, so that it can be sent, and
-// going back undoes it. Without this everything is there, in the order of ranks.
+// going back undoes it. Without this everything is there, in the order of ranks. Rows are sorted
+// within their group: whoever is not ranked never stands among those that are.
 (() => {
   const table = document.getElementById("board"), form = document.getElementById("filters");
   if (!table || !form) return;
   const CHANGE = 2, NOTHING = "–";
   const names = ["text", "method", "language", "size", "licence"];
-  const rows = [...table.tBodies[0].rows], initial = [...rows];
+  const groups = [...table.tBodies].map((body) => ({ body, rows: [...body.querySelectorAll("tr[data-search]")] }));
+  const rows = groups.flatMap((group) => group.rows), box = document.getElementById("filtering");
   const heat = new Map([...document.querySelectorAll("#heat tr[data-of]")].map((row) => [row.dataset.of, row]));
   const headings = [...table.tHead.querySelectorAll("tr.headings th")];
   const changes = rows.map((row) => row.cells[CHANGE]);
@@ -62,12 +64,28 @@
       count += !row.hidden;
       if (heat.has(row.id)) heat.get(row.id).hidden = row.hidden;
     }
+    for (const group of groups) group.body.hidden = group.rows.length > 0 && group.rows.every((row) => row.hidden);
     const all = count === rows.length ? "" : ` of ${rows.length}`;
-    document.getElementById("count").textContent = `${count}${all} rows`;
+    const none = count ? "" : ": nothing fits, clear the filters";
+    document.getElementById("count").textContent = `${count}${all} ${rows.length === 1 ? "row" : "rows"}${none}.`;
   };
   const links = () => {
     for (const link of document.querySelectorAll("a.keep")) link.hash = location.hash.includes("=") ? location.hash : "";
   };
+
+  // What sorts the first group, the ranked, is the page's own: the others are put in its order.
+  const sortOthers = (column, falling) => {
+    const key = (row) => row.cells[column].dataset.sort;
+    const compare = (a, b) => {
+      const [one, two] = [key(a), key(b)];
+      if (one === "" || two === "") return (one === "") - (two === "");
+      const order = Number.isNaN(Number(one) + Number(two)) ? one.localeCompare(two) : one - two;
+      return falling ? -order : order;
+    };
+    for (const { body, rows: own } of groups.slice(1)) body.append(...[...own].sort(compare));
+  };
+  table.addEventListener("sort", ({ detail }) => sortOthers(detail.column, detail.falling));
+  table.addEventListener("sorted", ({ detail }) => sortOthers(detail.column, detail.falling));
 
   const show = () => {
     const state = read();
@@ -83,7 +101,7 @@
       table.dispatchEvent(new CustomEvent("sort", { detail: { column, falling: state.get("way") === "down" } }));
     } else {
       headings.forEach((each) => each.setAttribute("aria-sort", "none"));
-      table.tBodies[0].append(...initial);
+      for (const group of groups) group.body.append(...group.rows);
     }
     links();
   };
@@ -123,6 +141,18 @@
   addEventListener("popstate", show);
   addEventListener("hashchange", show);
 
+  // A filter stands where the name of a section would: going to a section leaves it there.
+  for (const link of document.querySelectorAll('nav a[href^="#"], a.skip')) {
+    link.addEventListener("click", (event) => {
+      if (!location.hash.includes("=")) return;
+      event.preventDefault();
+      const section = document.querySelector(link.hash);
+      section.tabIndex = -1;
+      section.focus({ preventScroll: true });
+      section.scrollIntoView();
+    });
+  }
+
   const text = (cell) => {
     const link = cell.querySelector("a, .text");
     const own = (link || cell).textContent.trim();
@@ -131,7 +161,7 @@
   };
   const lines = () => [
     headings.map((each) => each.textContent.trim()),
-    ...[...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(text)),
+    ...[...table.querySelectorAll("tr[data-search]:not([hidden])")].map((row) => [...row.cells].map(text)),
   ];
   const kinds = {
     markdown: () => {
@@ -155,12 +185,14 @@
         area.readOnly = true;
         area.setAttribute("aria-label", "The table, to be copied");
         area.value = made;
-        form.after(area);
+        box.after(area);
         area.select();
       }
     });
   }
 
-  form.hidden = false;
+  box.hidden = false;
   show();
+  // A phone's first screen is for the table.
+  if (matchMedia("(max-width: 40rem)").matches && !form.elements.text.value) box.open = false;
 })();
