@@ -20,10 +20,11 @@ _TASK = re.compile(r"\w+_retrieval_(?P<language>[a-z]{2,3}(-[a-z]+)?)")
 
 
 class Model(NamedTuple):
-    """An evaluated model: the last part of its path or name, and the sha256 of its weights."""
+    """An evaluated model: the last part of its path or name, its weights' sha256, its edit's hash."""
 
     name: str
     weights: str | None
+    intervention: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Retrieval:
 
     ``settings`` is what must agree before two results are compared: sentences, their number,
     pooling. ``numbers`` are the summaries, ``curves`` the values a layer, by metric. ``weights`` is
-    the sha256 of the model's where known; ``doubts`` names what was left out.
+    the sha256 of the model's where known, ``intervention`` the hash of an edit of its neurons;
+    ``doubts`` names what was left out.
     """
 
     file: Path
@@ -42,6 +44,7 @@ class Retrieval:
     curves: Mapping[str, Mapping[str, Sequence[float]]]
     weights: str | None = None
     doubts: Sequence[str] = ()
+    intervention: str | None = None
 
     @property
     def layers(self) -> int:
@@ -118,7 +121,16 @@ def read_retrieval(path: Path) -> Retrieval:
     curves = {codes[name]: task.curves() for name, task in tasks.items()}
     model = _model(content)
     settings = _settings(file, tasks)
-    return Retrieval(file, model.name, settings, numbers, curves, model.weights, doubts)
+    return Retrieval(
+        file,
+        model.name,
+        settings,
+        numbers,
+        curves,
+        model.weights,
+        doubts,
+        model.intervention,
+    )
 
 
 def evaluated_model(file: Path) -> Model:
@@ -233,7 +245,7 @@ def _model(content: Mapping[str, Any]) -> Model:
     if not isinstance(given, Mapping):
         given = dict(each.partition("=")[::2] for each in str(given).split(","))
     name = Path(str(given.get("pretrained") or config.get("model") or "model")).name
-    return Model(name, config.get("weights_sha256"))
+    return Model(name, config.get("weights_sha256"), config.get("intervention"))
 
 
 def _object(value: Any) -> dict[str, Any]:

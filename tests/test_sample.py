@@ -28,6 +28,13 @@ def test_item_n_means_the_same_in_every_language(language: str) -> None:
     assert texts == [corpus.opening(scene, language) for scene in scenes]
 
 
+def test_odd_and_even_items_have_as_many_rude_speakers_and_as_many_events():
+    scenes = corpus.sample_scenes()
+    for part in (scenes[::2], scenes[1::2]):
+        assert sum(corpus.RUDE_RATES[scene.speaker] > 0.5 for scene in part) == len(part) / 2
+        assert sum(scene.event is not None for scene in part) == len(part) / 2
+
+
 def test_capital_letters_of_a_code_do_not_matter() -> None:
     assert sample_prompts("ZH-HANS") == sample_prompts("zh-Hans")
 

@@ -110,13 +110,15 @@ def all_remarks(mood: str) -> list[Remark]:
 
 
 def sample_scenes() -> list[Scene]:
-    """Return the scenes of the sample prompts, rude and polite people in turn.
+    """Return the scenes of the sample prompts: two rude people, two polite ones, and so on.
 
-    The second half has an event. None of these scenes is in the training sentences.
+    So odd and even items have as many of both. The second half has an event. None of these scenes
+    is in the training sentences.
     """
     half = len(RUDE_RATES) // 2
     scenes = []
-    for item in range(SAMPLE_ITEMS):
+    for place in range(SAMPLE_ITEMS):
+        item = place - place % 4 + (0, 2, 1, 3)[place % 4]
         speaker = (item // 2) % half + half * (item % 2)
         event = None if item < SAMPLE_ITEMS // 2 else (item * 3) % 8
         scenes.append(Scene(event, (item * 7 + 3) % 10, speaker))

@@ -135,7 +135,7 @@ def _put(
         perplexity_judge=judged.model.id,
         versions=run.record.versions,
         reproduction=reproduction(run.record, judged.model_name),
-        retrieval=retrieval_of(wish.retrieval, what[0].weights_sha256) if wish.retrieval else None,
+        retrieval=retrieval_of(wish.retrieval, run.record.identity) if wish.retrieval else None,
         hardware=wish.hardware,
     )
     made = make(stated, lines, base, suite)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from detox_bench.errors import BadData, DetoxBenchError
 from detox_bench.fluency import LanguageModel, load_language_model
@@ -69,13 +69,21 @@ def load_track_scorer(track: Track) -> Scorer:
     return scorer
 
 
-def retrieval_of(file: Path, weights: str) -> dict[str, float]:
-    """Return the mean top-1 accuracy by language; raises ``BadData`` for another model's."""
+def retrieval_of(file: Path, identity: Mapping[str, Any]) -> dict[str, float]:
+    """Return the mean top-1 accuracy by language; raises ``BadData`` for another model's.
+
+    ``identity`` is that of the run: its weights, and the edit of its neurons if there is one.
+    """
     found = read_retrieval(file)
-    if found.weights is not None and found.weights != weights:
+    weights, edit = identity["weights_sha256"], identity.get("intervention")
+    if found.weights is not None and (found.weights, found.intervention) != (weights, edit):
         raise BadData(
-            f"{file} is of weights {found.weights[:12]}, and the run of {weights[:12]}. Give the "
-            "retrieval results of this model."
+            f"{file} is of weights {found.weights[:12]} with {_edit(found.intervention)}, and the "
+            f"run of {weights[:12]} with {_edit(edit)}. Give the retrieval results of this model."
         )
     values = {code: found.value(_RETRIEVAL, code) for code in sorted(found.numbers)}
     return {code: value for code, value in values.items() if value == value}
+
+
+def _edit(intervention: str | None) -> str:
+    return f"intervention {intervention}" if intervention else "no intervention"
