@@ -308,7 +308,7 @@ def test_a_board_that_changed_is_told_from_a_folder(original, board):
     edit(model_of(board, "lab__base"), {"hardware": "another"})
     badge = model_of(board) / "badge.json"
     badge.write_text('{"badge": "samples-checked", "date": "2026-01-01", "note": null}', "utf-8")
-    found = check([board], str(original), SUITE)
+    found = check([board], str(original), SUITE, badges=True)
     assert [each.split(" was ")[1] for each in found.board_problems] == [
         "changed: what is on the board stays as it is. Add another run beside it."
     ]
@@ -325,7 +325,46 @@ def test_a_badge_that_comes_with_its_submission_is_refused(original, board):
         '{"badge": "reproduced", "date": "2026-01-01", "note": null}', "utf-8"
     )
     (found,) = check([board], str(original), SUITE).board_problems
-    assert found.startswith("you__new/r/new/badge.json came with its submission: maintainers give")
+    assert found.startswith("you__new/r/new/badge.json came with its submission: badges are")
+
+
+def test_badges_are_given_changed_and_taken_away_by_maintainers_only(original, board, tmp_path):
+    badge = model_of(board) / "badge.json"
+    badge.write_text("[]", "utf-8")
+    for now, before, word in ((board, original, "added"), (original, board, "removed")):
+        (found,) = check([now], str(before), SUITE).board_problems
+        assert found.endswith(f"badge.json was {word}: badges are given by maintainers (`check "
+                              "--badges`).")  # fmt: skip
+        assert not check([now], str(before), SUITE, badges=True).board_problems
+
+
+def test_what_stands_beside_the_submissions_may_not_change_with_them(original, board):
+    (board / "benchmark.yaml").write_text("suite: mine", "utf-8")
+    (found,) = check([board], str(original), SUITE).board_problems
+    assert found.startswith("../benchmark.yaml was added: a pull request with submissions changes")
+    assert not check([board], str(original / "submissions"), SUITE).board_problems
+
+
+def test_links_are_told(original, board):
+    (board / "submissions" / "evil__link").symlink_to("lab__base")
+    found = check([board], str(original), SUITE)
+    assert found.exit_code == 2
+    assert found.checked[0].problems == ["evil__link is no folder of a submission."]
+    (board / "submissions").rename(board / "elsewhere")
+    (board / "submissions").symlink_to("elsewhere")
+    with pytest.raises(BadData, match="is a link"):
+        check([board], str(original), SUITE)
+
+
+def test_a_board_with_a_suite_and_no_submission_yet_is_empty(board, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "benchmark.yaml").write_text("", "utf-8")
+    assert check([tmp_path / "new"], None, SUITE).checked == []
+    (board / "benchmark.yaml").write_text("", "utf-8")
+    found = check([board], str(tmp_path / "new"), SUITE)
+    assert (len(found.checked), found.board_problems) == (2, [])
+    with pytest.raises(BadData, match="is no board"):
+        check([board], str(tmp_path), SUITE)
 
 
 def git(folder: Path, *words: str) -> None:

@@ -28,6 +28,10 @@ def check_submissions(
             "was there may not have changed; of a board, only what is new or changed is checked."
         ),
     ] = None,
+    badges: Annotated[
+        bool,
+        typer.Option("--badges", help="For maintainers: with --against, badges may have changed."),
+    ] = False,
     suite: Annotated[
         Path | None, typer.Option(help="Another specification than the packaged benchmark.yaml.")
     ] = None,
@@ -50,7 +54,7 @@ def check_submissions(
     from detox_bench.leaderboard.specification import load_specification
 
     check_files(json_file, markdown_file)
-    found = check(paths, against, load_specification(suite))
+    found = check(paths, against, load_specification(suite), badges)
     _print(found)
     if json_file is not None:
         write_json(json_file, found.as_json())

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from detox_bench.errors import BadData
+from detox_bench.leaderboard.board import SUBMISSIONS
 from detox_bench.leaderboard.case import Case, base_spot
 from detox_bench.leaderboard.checks import problems
 from detox_bench.leaderboard.folders import Board, submission_folders, submissions_above
 from detox_bench.leaderboard.history import changed_files, changed_folders, problems_of_changes
-from detox_bench.leaderboard.specification import Specification
+from detox_bench.leaderboard.specification import SPECIFICATION, Specification
 from detox_bench.leaderboard.submission import Submission
 from detox_bench.leaderboard.submitted import Submitted, read_folder
 
@@ -58,7 +59,9 @@ class Checking(NamedTuple):
         }
 
 
-def check(paths: Sequence[Path], against: str | None, suite: Specification) -> Checking:
+def check(
+    paths: Sequence[Path], against: str | None, suite: Specification, badges: bool = False
+) -> Checking:
     """Check submissions: those that ``paths`` mean, or those changed since ``against``.
 
     Args:
@@ -66,6 +69,7 @@ def check(paths: Sequence[Path], against: str | None, suite: Specification) -> C
             enough, of which the changed submissions are checked.
         against: A revision of git or a folder, what the board was before.
         suite: What is asked.
+        badges: Whether badges may have changed.
 
     Raises ``BadData`` for paths that are no submissions, or of several boards.
     """
@@ -73,11 +77,13 @@ def check(paths: Sequence[Path], against: str | None, suite: Specification) -> C
     changes = changed_files(board, against) if against else []
     if against and all(_is_board(path) for path in paths):
         folders = changed_folders(board, changes)
-    else:
+    elif board.submissions.is_dir():
         folders = list(dict.fromkeys(each for path in paths for each in submission_folders(path)))
+    else:
+        folders = []
     bar = tqdm(folders, "Checking", unit=" submissions", disable=None if folders[1:] else True)
     checked = [check_folder(each, board, suite) for each in bar]
-    return Checking(board, checked, problems_of_changes(changes))
+    return Checking(board, checked, problems_of_changes(changes, badges))
 
 
 def check_folder(folder: Path, board: Board, suite: Specification) -> Checked:
@@ -101,8 +107,8 @@ def _one_board(paths: Sequence[Path]) -> Board:
     roots = {submissions_above(_inside(path)) for path in paths}
     if len(roots) != 1 or None in roots:
         raise BadData(
-            f"{', '.join(map(str, paths)) or 'Nothing'} is not in the folder 'submissions' of one "
-            "board. Give a board, or submissions in it."
+            f"{', '.join(map(str, paths)) or 'Nothing'} is not in the folder {SUBMISSIONS!r} of "
+            "one board. Give a board, or submissions in it."
         )
     return Board(next(root for root in roots if root is not None))
 
@@ -112,5 +118,6 @@ def _is_board(path: Path) -> bool:
 
 
 def _inside(path: Path) -> Path:
-    inner = path / "submissions"
-    return inner if inner.is_dir() else path
+    """Return the ``submissions`` of a board, which has none yet if it has a suite alone."""
+    inner = path / SUBMISSIONS
+    return inner if inner.is_dir() or (path / SPECIFICATION).is_file() else path

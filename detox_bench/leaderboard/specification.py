@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from detox_bench.errors import BadData
 from detox_bench.verdicts import Rules
 
-_FILE = "benchmark.yaml"
+#: The file of a suite, which stands beside the submissions of its board.
+SPECIFICATION = "benchmark.yaml"
 
 
 class Frozen(BaseModel):
@@ -83,8 +84,8 @@ def load_specification(file: Path | None = None) -> Specification:
 
 @cache
 def _packaged() -> Specification:
-    text = files("detox_bench.leaderboard_data").joinpath(_FILE).read_text("utf-8")
-    return _read(text, _FILE)
+    text = files("detox_bench.leaderboard_data").joinpath(SPECIFICATION).read_text("utf-8")
+    return _read(text, SPECIFICATION)
 
 
 def _read(text: str, name: str) -> Specification:
