@@ -20,7 +20,7 @@ _TASK = re.compile(r"\w+_retrieval_(?P<language>[a-z]{2,3}(-[a-z]+)?)")
 
 
 class Model(NamedTuple):
-    """An evaluated model: the last part of its path or name, the hashes of weights and of an edit."""
+    """An evaluated model: the end of its path or name, the hashes of its weights and of an edit."""
 
     name: str
     weights: str | None
