@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detox_bench.comparison import interval_json
+from detox_bench.comparison import FEWEST, interval_json
 from detox_bench.corpus_scores import SCORES, PairedCounts, exchange_p, mean_change
 from detox_bench.errors import DetoxBenchError
 from detox_bench.statistics import Interval, holm, mean_of_groups
@@ -131,6 +131,19 @@ def largest_loss_left_open(found: Capability) -> tuple[float, CapabilityRow] | N
             open_losses.append((bound, row))
     known = [each for each in open_losses if not math.isnan(each[0])]
     return max(known, key=lambda each: each[0], default=None)
+
+
+def warnings(found: Capability) -> list[str]:
+    """Return a sentence for each thing that the rows of tasks must be read with."""
+    few = dict.fromkeys(row.name for row in found.tasks if row.n < FEWEST)
+    cut = dict.fromkeys(row.name for row in found.tasks if row.cut)
+    whole = [f"{row.name} {row.metric}" for row in found.tasks if row.difference is None]
+    told = {
+        f"fewer than {FEWEST} documents say nothing": few,
+        "documents were cut to the model's window": cut,
+        "no value a document, so no interval and no test": whole,
+    }
+    return [f"{what}: {', '.join(names)}." for what, names in told.items() if names]
 
 
 def as_json(rows: Iterable[CapabilityRow]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LONG = 60  # names; a longer list is left out where one of them is suggested
+_SUGGESTED = 3  # names of a table that is not listed
 
 
 class DetoxBenchError(Exception):
@@ -50,14 +51,25 @@ class MissingExtra(DetoxBenchError):
     """An optional dependency that is not installed."""
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
-    """Return the one error for a ``name`` missing from a table of ``what``, with a suggestion."""
+def unknown_name(what: str, name: str, known: Iterable[str], instead: str = "") -> UnknownName:
+    """Return the one error for a ``name`` missing from a table of ``what``, with a suggestion.
+
+    Of a table too long to be read, give ``instead``: it stands where the names would, and the
+    three nearest are suggested.
+    """
     names = sorted(known)
     folded = {candidate.casefold(): candidate for candidate in names}
-    close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
+    most = _SUGGESTED if instead else 1
+    close = get_close_matches(name.casefold(), folded, n=most, cutoff=0.5)
+    hint = f" Did you mean {_either(repr(folded[each]) for each in close)}?" if close else ""
     listed = "" if hint and len(names) > _LONG else f" Known: {', '.join(names)}."
-    return UnknownName(f"Unknown {what} {name!r}.{hint}{listed}")
+    return UnknownName(f"Unknown {what} {name!r}.{hint}{f' {instead}' if instead else listed}")
+
+
+def _either(names: Iterable[str]) -> str:
+    """Return ``a``, ``a or b``, ``a, b or c``."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def missing_extra(feature: str, extra: str) -> MissingExtra:

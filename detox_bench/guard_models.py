@@ -16,7 +16,7 @@ from detox_bench.guard_prompts import GuardPrompt, make_prompt
 from detox_bench.modeling.likelihood import BATCH_TOKENS, Continuation, log_probabilities
 from detox_bench.modeling.loading import load_causal_model
 from detox_bench.runs import digest
-from detox_bench.scorers.classifier import DTYPES, Source
+from detox_bench.scorers.classifier import DTYPES
 from detox_bench.scorers.guard import GuardScorer
 from detox_bench.scorers.guard_families import (
     GuardFamily,
@@ -25,6 +25,7 @@ from detox_bench.scorers.guard_families import (
     read_guard_options,
 )
 from detox_bench.scorers.huggingface import is_hub_name
+from detox_bench.scorers.source import Source
 from detox_bench.scorers.table import SCORERS
 from detox_bench.scorers.weights import (
     SAFETENSORS,
@@ -100,7 +101,7 @@ def load_guard(repository: str, **options: Any) -> GuardScorer:
     prompt = make_prompt(loaded.tokenizer, family, spec)
     reader = _reader(loaded.model, prompt, min(loaded.window, chosen.max_length), chosen, spec)
     source = Source(spec, name, revision, *folder_hashes(folder, weights))
-    return GuardScorer(source, family, reader, chosen, _settings(family, reader, chosen))
+    return GuardScorer(source, chosen, family, reader, _settings(family, reader, chosen))
 
 
 def _known_family(repository: str) -> str | None:

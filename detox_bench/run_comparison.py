@@ -5,6 +5,7 @@ Of a run that was measured only numbers are kept, so that twenty can be compared
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,16 +57,12 @@ class Asked(NamedTuple):
 
 
 class Judges(NamedTuple):
-    """What judges all runs of a comparison; without ``language_model`` there is no perplexity.
-
-    ``strict`` refuses languages in which the scorer is not validated.
-    """
+    """What judges all runs of a comparison; without ``language_model`` there is no perplexity."""
 
     scorer: Scorer
     threshold: float
     language_model: LanguageModel | None
     prompts: Path | None
-    strict: bool = False
 
 
 class Measured(NamedTuple):
@@ -101,28 +98,26 @@ class Comparisons(NamedTuple):
     settings: Mapping[str, Any]
 
 
-def load_judges(asked: Asked) -> Judges:
-    """Load what ``asked`` names; raises for a threshold, scorer or model that is none."""
+def load_judges(asked: Asked, stores: Sequence[Path] = ()) -> Judges:
+    """Load what ``asked`` names; raises for a threshold, scorer or model that is none.
+
+    Strict, it refuses languages of ``stores`` in which the scorer is not validated, before a
+    language model is loaded.
+    """
     if asked.prompts is not None and asked.perplexity_model is None:
         raise DetoxBenchError("--prompts is read for perplexities: name a --perplexity-model.")
     scorer = load_scorer(asked.scorer)
     limit = scorer.threshold if asked.threshold is None else checked_threshold(asked.threshold)
+    if asked.strict:
+        codes = {language_row(each.language).code for s in stores for each in _samples(s)}
+        check_validated(scorer, codes)
     named = asked.perplexity_model
     model = load_language_model(named) if named else None
-    return Judges(scorer, limit, model, asked.prompts, asked.strict)
-
-
-def measure_store(store: Path, judges: Judges) -> Measured:
-    """Measure what ``store`` holds; raises as ``read_samples`` and ``measure_samples``."""
-    if not store.exists():
-        raise DetoxBenchError(f"{store} does not exist. Give a run folder or a samples file.")
-    return measure(list(read_samples(store)), str(store), judges)
+    return Judges(scorer, limit, model, asked.prompts)
 
 
 def measure(samples: Sequence[PromptSamples], name: str, judges: Judges) -> Measured:
     """Measure continuations: by the scorer, and by the language model where there is one."""
-    if judges.strict:
-        check_validated(judges.scorer, {language_row(each.language).code for each in samples})
     found = measure_samples(samples, judges.scorer, judges.threshold, name, judges.prompts)
     fluency: Mapping[str, Fluency] = {}
     if judges.language_model is not None:
@@ -141,6 +136,8 @@ def compare_measured(
         runs = [_without(run, "common_rate") for run in runs]  # it grows with the prompts
         doubts.append(_NOT_COMMON)
     rows = compare(runs[:1], runs[1:], common)
+    if lost := sorted({code for run in runs for code in run} - {row.language for row in rows}):
+        doubts.append(f"Left out, since the runs share no prompt in it: {', '.join(lost)}.")
     ratios = _ratios(rows, base.fluency, [run.fluency for run in others]) if base.fluency else {}
     doubts += _too_few(rows)
     if left_out := sorted({code for row in rows for code in row.left_out}):
@@ -157,11 +154,14 @@ def compare_measured(
 
 
 def compare_stores(base: Path, groups: Sequence[Sequence[Path]], asked: Asked) -> Comparisons:
-    """Score and compare stored continuations; the runs of a group are seeds of one setting."""
-    judges = load_judges(asked)
-    before = measure_store(base, judges)
+    """Score and compare stored continuations; the runs of a group are seeds of one setting.
+
+    Raises as ``load_judges``, ``read_samples`` and ``measure``.
+    """
+    judges = load_judges(asked, [base, *chain.from_iterable(groups)])
+    before = _measured(base, judges)
     found = [
-        compare_measured(before, [measure_store(run, judges) for run in group], asked.common)
+        compare_measured(before, [_measured(run, judges) for run in group], asked.common)
         for group in groups
     ]
     settings = {
@@ -190,6 +190,16 @@ def comparison_json(found: RunComparison) -> dict[str, Any]:
         "verdicts": {code: each._asdict() for code, each in found.verdicts.items()},
         "doubts": found.doubts,
     }
+
+
+def _samples(store: Path) -> list[PromptSamples]:
+    if not store.exists():
+        raise DetoxBenchError(f"{store} does not exist. Give a run folder or a samples file.")
+    return list(read_samples(store))
+
+
+def _measured(store: Path, judges: Judges) -> Measured:
+    return measure(_samples(store), str(store), judges)
 
 
 def _too_few(rows: Sequence[ComparisonRow]) -> list[str]:

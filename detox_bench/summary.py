@@ -55,15 +55,6 @@ def as_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def extremes(rows: Sequence[Row], column: str) -> tuple[Row, Row] | None:
-    """Return the languages with the lowest and the highest ``column``; None for fewer than two."""
-    known = [row for row in rows if row.language != MEAN and column in row.values]
-    if len(known) < 2:
-        return None
-    ordered = sorted(known, key=lambda row: row.values[column].estimate)
-    return ordered[0], ordered[-1]
-
-
 def _row(language: str, prompts: Sequence[PromptMetrics]) -> Row:
     values = {name: _values(prompts, name) for name in COLUMNS}
     return Row(language, len(prompts), {n: mean_interval(v) for n, v in values.items() if v})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from detox_bench.capability import as_json, largest_loss_left_open, pair, verdict
+from detox_bench.capability import as_json, largest_loss_left_open, pair, verdict, warnings
 from detox_bench.errors import DetoxBenchError
 from detox_bench.task_results import MEAN, TaskMetric, TaskResult
 
@@ -113,3 +113,14 @@ def test_rows_and_results_go_through_json():
     (row,) = json.loads(json.dumps(as_json([one(before, again)])))
     assert (row["task"], row["metric"], row["n"], row["num_fewshot"]) == ("t", "acc", 5, 0)
     assert row["difference"] == {"estimate": 0, "low": 0, "high": 0} and row["cut"]
+
+
+def test_what_the_rows_must_be_read_with():
+    base = [result("few", [1, 1], cut=True), result("whole", [1] * N, rows=False)]
+    assert warnings(pair(base, base, {})) == [
+        "fewer than 5 documents say nothing: few.",
+        "documents were cut to the model's window: few.",
+        "no value a document, so no interval and no test: whole acc.",
+    ]
+    sound = [result("t", [1] * N)]
+    assert warnings(pair(sound, sound, {})) == []

@@ -13,6 +13,8 @@ from detox_bench.capability import pair
 from detox_bench.commands import capability
 from detox_bench.commands.capability_table import print_capability, verdict_line
 from detox_bench.errors import BadRunFolder, DetoxBenchError
+from detox_bench.harness.capability import MeasuredModel, Settings
+from detox_bench.reports.evidence_tables import capability_tables
 
 TO = "flores_translation_en-de"
 
@@ -102,6 +104,14 @@ def test_what_must_be_minded_is_below_the_table(capsys):
     assert "documents were cut to the model's window: few." in shown
     assert "no value a document, so no interval and no test: whole acc." in shown
     assert "No task surely worse" in shown
+
+
+def test_what_must_be_minded_is_in_the_report_too():
+    base = [result("few", [1, 1], cut=True)]
+    asked = MeasuredModel("m", {}, base)
+    found = capability.capability_json(asked, asked, pair(base, base, {}), Settings(), ["a remark"])
+    (table,) = capability_tables(found)
+    assert {"a remark", "documents were cut to the model's window: few."} <= set(table.notes)
 
 
 @pytest.mark.parametrize(

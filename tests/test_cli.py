@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,24 @@ def test_every_module_with_an_app_is_a_command():
     modules = (Path(cli.__file__).parent / "commands").glob("*.py")
     apps = {m.stem.replace("_", "-") for m in modules if "\napp = " in m.read_text("utf-8")}
     assert apps == set(COMMANDS)
+
+
+def test_a_short_option_means_the_same_in_every_command():
+    meant: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        module = import_module(f"detox_bench.commands.{name.replace('-', '_')}")
+        for option in options_of(typer.main.get_command(module.app)):
+            for short in (each for each in option.opts if len(each) == 2):
+                meant.setdefault(short, set()).add(option.opts[0])
+    assert meant["-o"] == {"--option"}  # so that no --output has it
+    assert {short: names for short, names in meant.items() if len(names) > 1} == {}
+
+
+def options_of(command):
+    """Yield the options of a command and of all below it."""
+    yield from command.params
+    for below in getattr(command, "commands", {}).values():
+        yield from options_of(below)
 
 
 def test_the_version(command):

@@ -44,3 +44,12 @@ def test_a_long_table_is_not_listed_where_a_name_is_suggested():
     known = [f"argument_{n}" for n in range(100)]
     assert str(unknown_name("argument", "argument_1x", known)).endswith("?")
     assert "argument_99" in str(unknown_name("argument", "zzz", known))
+
+
+def test_of_a_table_too_long_to_be_read_the_nearest_three_are_suggested_and_none_is_listed():
+    known = [f"arc_{code}" for code in ("de", "fr", "hi", "ru")]
+    near = str(unknown_name("task", "arc_rr", known, "Ask for a family."))
+    assert near.startswith("Unknown task 'arc_rr'. Did you mean 'arc_ru'") and " or 'arc_" in near
+    assert near.endswith("'? Ask for a family.") and near.count("'arc_") == 1 + 3
+    far = str(unknown_name("task", "nosuch", known, "Ask for a family."))
+    assert far == "Unknown task 'nosuch'. Ask for a family."

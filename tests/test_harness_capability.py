@@ -225,8 +225,14 @@ def test_a_task_is_of_its_family_however_it_is_asked(no_data, made):
 def test_what_is_no_task_is_one_sentence(made, tmp_path, no_data, monkeypatch):
     few = partial(capability_tasks.TaskManager, include_defaults=False)
     monkeypatch.setattr(capability_tasks, "TaskManager", few)  # not its 14,000 files
-    with pytest.raises(UnknownName, match=r"Unknown task 'likd'. Did you mean 'liked'\?"):
+    with pytest.raises(
+        UnknownName, match=r"Unknown task 'likd'. Did you mean 'liked' or 'liked_too'\?"
+    ):
         load_tasks(["likd"], [], [made])
+    with pytest.raises(UnknownName) as refused:
+        load_tasks(["nosuch"], [], [made])
+    assert str(refused.value).startswith("Unknown task 'nosuch'. We recommend the families arc, ")
+    assert "liked" not in str(refused.value)  # nor any other of thousands of names
     with pytest.raises(DetoxBenchError, match="No family has a task in xx"):
         load_tasks(["arc"], ["xx"], [])
     with pytest.raises(DetoxBenchError, match="is no folder"):

@@ -188,6 +188,12 @@ def test_a_retrieval_task_that_is_none_is_answered_with_the_nearest(name):
         evaluate(["--tasks", name, "--model", "dummy"], EvalOptions())
 
 
+def test_a_task_like_none_of_ours_is_not_answered_with_all_of_them():
+    with pytest.raises(UnknownName) as refused:
+        evaluate(["--tasks", f"rtplx_{'z' * 30}", "--model", "dummy"], EvalOptions())
+    assert str(refused.value).endswith("zz'. `detox-bench eval ls tasks` lists them.")
+
+
 def test_checking_a_folder_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []

@@ -49,6 +49,19 @@ def test_a_report_is_not_written_over_unless_told_to(tmp_path, runs):
     assert (out / "mine.txt").read_text() == "kept"
 
 
+def test_a_refused_report_makes_no_folder(tmp_path, runs):
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DetoxBenchError, match="nowhere does not exist"):
+        invoke(*runs, tmp_path / "nowhere", "--output", tmp_path / "new" / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_report_without_perplexity_says_so(tmp_path, runs):
+    options = ("--output", tmp_path / "out", "--perplexity-model", "none", "--no-figures")
+    shown = invoke(*runs, *options)
+    assert "Perplexity was not measured." in shown and "no model" not in shown
+
+
 def test_a_file_is_no_folder_and_nothing_is_measured_for_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DetoxBenchError, match="is a file"):

@@ -47,11 +47,28 @@ def test_evidence_of_no_run_is_refused(tmp_path):
         check_used(files, found, [{}])
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "suppression"}', "null"])
-def test_other_files_are_no_evidence(tmp_path, text):
-    (tmp_path / "x.json").write_text(text)
-    with pytest.raises(BadData, match=r"x\.json holds no evidence"):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "it is no JSON"),
+        ("\xff", "it is no JSON"),
+        ("[" * 100_000, "it is no JSON"),
+        ("[]", "it is no JSON object"),
+        ("null", "it is no JSON object"),
+        ("{}", "it does not say kind, base, model"),
+        ('{"kind": "suppression", "base": {}}', "it does not say model"),
+    ],
+    ids=["cut", "no-text", "deep", "list", "null", "empty", "lacking"],
+)
+def test_other_files_are_no_evidence(tmp_path, text, reason):
+    (tmp_path / "x.json").write_text(text, "latin-1")
+    with pytest.raises(BadData, match=rf"x\.json holds no evidence: {reason}\. It is made by `det"):
         read_evidence([tmp_path / "x.json"])
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(BadData, match=r"none\.json cannot be read: No such file or directory\.$"):
+        read_evidence([tmp_path / "none.json"])
 
 
 def test_models_must_be_named_and_kinds_known(tmp_path):
@@ -59,3 +76,5 @@ def test_models_must_be_named_and_kinds_known(tmp_path):
         read_evidence([file(tmp_path / "x", model={"name": "dpo"})])
     with pytest.raises(UnknownName, match="kind of evidence"):
         read_evidence([file(tmp_path / "x", kind="opinion")])
+    with pytest.raises(UnknownName, match="kind of evidence"):
+        read_evidence([file(tmp_path / "x", kind=["suppression"])])

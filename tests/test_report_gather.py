@@ -22,6 +22,7 @@ from detox_bench.types import ToxicityScore
 from detox_bench.verdicts import CLEAN, INVALID
 
 LANGUAGES = ("de", "en", "fr")
+STATES = {"de": "validated", "fr": "unsupported"}
 #: Sentences of their own for each language and place, toxic ones and mild ones by the scorer.
 WORDS = {
     "de": "Wir gehen heute {} Mal zusammen in den Garten hinter dem Haus",
@@ -191,3 +192,22 @@ def test_other_prompts_are_compared_only_when_forced_and_that_is_told(tmp_path):
     found = report(base, after, model="none", force=True)
     assert found.compared[0].rows[0].n_prompts == 6
     assert any("18 in 3 languages, base 24" in each for each in found.disagreements)
+
+
+def test_forced_the_languages_that_are_lost_are_named(tmp_path):
+    base = run(tmp_path / "base", True, languages=("de", "en"))
+    after = run(tmp_path / "after", False, languages=("fr", "de"))
+    (compared,) = report(base, after, model="none", force=True).compared
+    assert [row.language for row in compared.rows] == ["de"]
+    assert "Left out, since the runs share no prompt in it: en, fr." in compared.doubts
+
+
+def test_strict_refuses_the_language_of_any_run_before_a_model_is_loaded(tmp_path, monkeypatch):
+    loads = "detox_bench.reports.judging.load_language_model"
+    monkeypatch.setattr(loads, lambda name: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("detox_bench.scorers.protocol.coverage", lambda _, code: STATES[code])
+    base = run(tmp_path / "base", True, languages=("de",))
+    after = run(tmp_path / "after", False, languages=("fr", "de"))
+    wish = Wish(Asked("judge", strict=True), force=True)
+    with pytest.raises(DetoxBenchError, match=r"not validated .* in fr \(unsupported\)"):
+        gather(*sides(base, after), wish)

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from report_doubles import TEXTS, report
 
 from detox_bench.reports.cells import Cell, Column, Row, Table
-from detox_bench.reports.markdown import escaped, markdown_table, render_markdown
+from detox_bench.reports.markdown import markdown_table, render_markdown
 from detox_bench.verdicts import VERDICTS
 
 
@@ -19,19 +19,6 @@ def three():
 
 def rendered(text: str) -> str:
     return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
-
-
-def test_all_that_means_something_in_markdown_or_html_is_escaped():
-    assert escaped("a|b `c` <d> *e*\n@f") == r"a\|b \`c\` &lt;d&gt; \*e\* &#64;f"
-    assert rendered(escaped("a|b `c` <d> *e* [f](g)")) == "<p>a|b `c` &lt;d&gt; *e* [f](g)</p>\n"
-
-
-def test_what_github_makes_links_formulas_and_emoji_of_stays_text():
-    text = "#12 $x$ :smile: https://a.org www.a.org EMT: 0"
-    assert escaped(text) == (
-        "&#35;12 &#36;x&#36; &#58;smile: https&#58;//a.org www&#46;a.org EMT: 0"
-    )
-    assert rendered(escaped(text)) == f"<p>{text}</p>\n"
 
 
 def test_remarks_are_told_at_the_top(three):

@@ -98,7 +98,9 @@ def test_a_table_without_a_language_stops_before_anything_is_generated(gpt2_fold
         evaluate(_arguments(gpt2_folder, DE, EN), EvalOptions(threshold=table, quiet=True))
 
 
-def test_a_comparison_is_strict_too(tmp_path, scorer):
+def test_a_comparison_is_strict_too_before_a_model_of_perplexity_is_loaded(
+    tmp_path, scorer, monkeypatch
+):
     line = {
         "doc": {"id": "sample/en/0", "language": "en"},
         "resps": [["one", "two"]],
@@ -106,7 +108,11 @@ def test_a_comparison_is_strict_too(tmp_path, scorer):
     }
     store = tmp_path / f"samples_{EN}_2026-01-01.jsonl"
     store.write_text(json.dumps(line) + "\n")
+    loads = "detox_bench.run_comparison.load_language_model"
+    monkeypatch.setattr(loads, lambda name: pytest.fail("the model was loaded"))
     with pytest.raises(ScorerUnavailable, match=r"in en \(declared, AUC 0\.700\)"):
-        compare_stores(store, [[store]], Asked(strict=True))
+        compare_stores(store, [[store]], Asked(perplexity_model="judge", strict=True))
+    with pytest.raises(DetoxBenchError, match="gone does not exist"):
+        compare_stores(store, [[tmp_path / "gone"]], Asked(perplexity_model="j", strict=True))
     assert scorer.calls == []
     assert compare_stores(store, [[store]], Asked()).found

@@ -6,7 +6,7 @@ import pytest
 
 from detox_bench.metrics import prompt_metrics
 from detox_bench.statistics import mean_interval
-from detox_bench.summary import COLUMNS, MEAN, as_json, extremes, summarise
+from detox_bench.summary import COLUMNS, MEAN, as_json, summarise
 
 # de: 2 prompts with EMT 0 and 1; en: 4 prompts, all .25. The unweighted mean is (.5 + .25) / 2,
 # not the (0 + 1 + 4 * .25) / 6 over all prompts.
@@ -65,10 +65,3 @@ def test_as_json_has_null_where_there_is_no_bound():
         "emt": {"estimate": 0.5, "low": None, "high": None},
     }
     json.dumps(as_json(summarise(METRICS)), allow_nan=False)
-
-
-def test_the_lowest_and_the_highest_language_but_not_the_mean():
-    low, high = extremes(summarise(METRICS), "emt")
-    assert (low.language, high.language) == ("en", "de")
-    assert extremes(summarise(METRICS), "distinct_1") is None
-    assert extremes(summarise({"de": METRICS["de"]}), "emt") is None

@@ -69,6 +69,16 @@ def test_a_labelled_file_is_enough(tmp_path):
     assert validation_of(load_scorer("ngram").id).auc["de"]["auc_labelled"] > 0.9
 
 
+def test_the_columns_of_a_labelled_file_can_be_named(tmp_path):
+    file = tmp_path / "mine.csv"
+    rows = [f"Du dummer Idiot {n},1\nVielen Dank {n},0" for n in range(25)]
+    file.write_text("body,bad\n" + "\n".join(rows) + "\n")
+    with pytest.raises(BadData, match="name one with --text-column"):
+        _run("ngram", "--labelled", f"de={file}")
+    columns = ("--text-column", "body", "--label-column", "bad")
+    assert "Labelled file – mine.csv" in _run("ngram", "--labelled", f"de={file}", *columns)
+
+
 def test_the_figure_is_drawn_the_same_twice(rtplx, tmp_path):
     pytest.importorskip("matplotlib", reason="the figure needs the figures extra")
     for name in ("one.svg", "two.svg"):

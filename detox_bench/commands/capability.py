@@ -100,7 +100,7 @@ def capability_json(
     from importlib.metadata import version
 
     from detox_bench import __version__
-    from detox_bench.capability import as_json, verdict
+    from detox_bench.capability import as_json, verdict, warnings
 
     return {
         "kind": "capability",
@@ -112,7 +112,7 @@ def capability_json(
         "verdict": verdict(found)._asdict(),
         "settings": asdict(settings),
         "versions": {"lm_eval": version("lm_eval"), "detox_bench": __version__},
-        "remarks": remarks,
+        "remarks": [*remarks, *warnings(found)],
     }
 
 

@@ -14,8 +14,8 @@ from detox_bench.capability import (
     CapabilityRow,
     largest_loss_left_open,
     verdict,
+    warnings,
 )
-from detox_bench.comparison import FEWEST
 
 _WIDTH = 150
 _LEAST = 0.001  # p below is not written out
@@ -32,7 +32,7 @@ def print_capability(title: str, found: Capability, remarks: Sequence[str]) -> N
     console = Console(width=None if Console().is_terminal else _WIDTH)
     console.print(_table(title, found))
     console.print(escape(verdict_line(found)), highlight=False)
-    for remark in [*remarks, *_remarks(found)]:
+    for remark in [*remarks, *warnings(found)]:
         console.print(f"[yellow]Mind:[/yellow] {escape(remark)}")
 
 
@@ -102,15 +102,3 @@ def _mark(row: CapabilityRow) -> str:
     if row.surely_worse:
         return "[red]▼[/red]"
     return "▲" if row.surely_better else " "
-
-
-def _remarks(found: Capability) -> list[str]:
-    remarks = []
-    if few := dict.fromkeys(row.name for row in found.tasks if row.n < FEWEST):
-        remarks.append(f"fewer than {FEWEST} documents say nothing: {', '.join(few)}.")
-    if cut := dict.fromkeys(row.name for row in found.tasks if row.cut):
-        remarks.append(f"documents were cut to the model's window: {', '.join(cut)}.")
-    whole = [f"{row.name} {row.metric}" for row in found.tasks if row.difference is None]
-    if whole:
-        remarks.append(f"no value a document, so no interval and no test: {', '.join(whole)}.")
-    return remarks

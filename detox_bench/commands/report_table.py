@@ -22,8 +22,8 @@ def verdict_table(report: Report) -> Table:
         box=box.SIMPLE_HEAD,
         caption_justify="left",
         caption=f"Means of languages, base → after, paired 95 % interval of the change below. "
-        f"Scorer: {report.scorer.id}, toxic from {report.scorer.threshold:g}. Perplexity by "
-        f"{report.perplexity_model or 'no model'}, ratio of medians.",
+        f"Scorer: {report.scorer.id}, toxic from {report.scorer.threshold:g}. "
+        f"{_perplexity(report.perplexity_model)}",
     )
     table.add_column("run")
     for heading in (*(COLUMNS[name] for name in HEADLINE), "perplexity ×"):
@@ -32,6 +32,12 @@ def verdict_table(report: Report) -> Table:
     for each in report.compared:
         table.add_row(*_cells(each))
     return table
+
+
+def _perplexity(model: str | None) -> str:
+    if model is None:
+        return "Perplexity was not measured."
+    return f"Perplexity by {escape(model)}, ratio of medians."
 
 
 def _cells(compared: Compared) -> list[str]:

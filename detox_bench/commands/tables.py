@@ -12,10 +12,14 @@ from detox_bench.errors import DetoxBenchError
 from detox_bench.languages import LANGUAGES
 from detox_bench.languages import language as language_row
 from detox_bench.statistics import Interval
-from detox_bench.summary import COLUMNS, MEAN, Row, extremes
+from detox_bench.summary import COLUMNS, MEAN, Row
 
 #: The columns that fit a terminal; the files have all.
 SHOWN = ("emt", "toxicity_probability", "average_toxicity", "distinct_2", "empty_rate")
+_LEVELS = (
+    "Levels of different languages are not comparable: compare each with itself before and after, "
+    "by detox-bench compare."
+)
 
 
 def toxicity_table(rows: Sequence[Row], title: str, caption: str = "") -> Table:
@@ -36,15 +40,11 @@ def toxicity_table(rows: Sequence[Row], title: str, caption: str = "") -> Table:
 def print_toxicity(
     rows: Sequence[Row], title: str, caption: str = "", doubts: Sequence[str] = ()
 ) -> None:
-    """Print the table, the highest and lowest language, and the doubts, on stdout."""
+    """Print the table, that its languages do not compare, and the doubts, on stdout."""
     console = Console(width=None if Console().is_terminal else 130)
     console.print(toxicity_table(rows, title, caption))
-    if found := extremes(rows, "emt"):
-        low, high = found
-        console.print(
-            f"EMT is highest in {_name(high.language)} ({high.values['emt'].estimate:.3f}) and "
-            f"lowest in {_name(low.language)} ({low.values['emt'].estimate:.3f})."
-        )
+    if sum(row.language != MEAN for row in rows) > 1:
+        console.print(_LEVELS, soft_wrap=True)
     for doubt in doubts:
         console.print(f"[yellow]Doubtful:[/yellow] {escape(doubt)}")
 

@@ -57,6 +57,12 @@ def main(
             help="`de=FILE`: texts labelled toxic or not, JSON lines or CSV; one a language.",
         ),
     ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Of --labelled; as for `neurons probe`.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="Of --labelled; as for `neurons probe`.")
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Codes with commas between; all that the data have if not.")
     ] = None,
@@ -82,7 +88,8 @@ def main(
     _check_outputs(thresholds, figure, json_file)
     judge = load_scorer(scorer, **scorer_options(option or []))
     rule = rule_of(scorer)
-    sources = _sources(on or [], password, labelled_file or [], rule)
+    files = [_labelled(each, text_column, label_column) for each in labelled_file or []]
+    sources = _sources(on or [], password, files, rule)
     codes = _codes(language, sources)
     stored = store(judge, measure(judge, sources, codes), rule)
     measured = [code for code in stored["languages"] if code in codes]
@@ -106,16 +113,15 @@ def _check_outputs(thresholds: str | None, figure: Path | None, json_file: Path 
 
 
 def _sources(
-    on: Sequence[Path], password: str | None, files: Sequence[str], rule: HeldOutRule | None
+    on: Sequence[Path], password: str | None, files: Sequence[Source], rule: HeldOutRule | None
 ) -> list[Source]:
     """Return what was named, or the prepared RTP-LX where nothing was."""
     word = password or os.environ.get("RTP_LX_PASSWORD")
-    found = [published(path, word, rule) for path in on]
-    found += [_labelled(each) for each in files]
+    found = [*(published(path, word, rule) for path in on), *files]
     return found or [prepared(rule)]
 
 
-def _labelled(given: str) -> Source:
+def _labelled(given: str, text_column: str | None, label_column: str | None) -> Source:
     code, equals, name = given.partition("=")
     if not equals:
         raise DetoxBenchError(f"--labelled {given!r} is not of the form de=FILE.")
@@ -124,7 +130,7 @@ def _labelled(given: str) -> Source:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise BadData(f"{path} cannot be read: {error.strerror or error}.") from error
-    return labelled(code, path, digest)
+    return labelled(code, path, digest, text_column, label_column)
 
 
 def _codes(asked: str | None, sources: Sequence[Source]) -> list[str]:

@@ -33,6 +33,11 @@ LANGUAGES = ("vi", "ru", "hi", "zh")
 _SAME = {"zh": ("zh", "zh-hans"), "zh-hans": ("zh", "zh-hans")}
 _ANY_LANGUAGE = ("[a-z][a-z]", "zh-han[st]")
 _LONGEST_REASON = 200  # characters
+#: In place of lm-eval's 14,000 names.
+_INSTEAD = (
+    f"We recommend the families {', '.join(TASK_FAMILIES)}; `detox-bench eval ls tasks` lists the "
+    "tasks of lm-eval."
+)
 #: What datasets, the Hub and lm-eval raise for data that cannot be had, or a broken task file.
 _FAILURES = (OSError, ValueError, KeyError, ImportError, DatasetsError)
 
@@ -112,7 +117,7 @@ def _named(asked: str, languages: Sequence[str], index: TaskManager) -> _Named:
         return _of_family(asked, languages, set(index.all_tasks))
     names = tuple(fnmatch.filter(index.all_tasks, asked))
     if not names:
-        raise unknown_name("task", asked, [*index.all_tasks, *TASK_FAMILIES])
+        raise unknown_name("task", asked, [*index.all_tasks, *TASK_FAMILIES], _INSTEAD)
     return _Named(asked, names)
 
 

@@ -32,6 +32,7 @@ MODELS = {"detox-hf": "detox_bench.harness.model:DetoxHFLM"}
 
 #: What a name begins with that can only be a task of ours.
 _OURS = ("rtplx", "flores_retrieval", "flores28", "flores_translation", "aligned200")
+_INSTEAD = "`detox-bench eval ls tasks` lists them."  # in place of several hundred names
 _COMMANDS = ("run", "ls", "validate")
 _NO_MODEL = ("not a valid model identifier", "couldn't connect to", "no file named")
 
@@ -209,7 +210,7 @@ def _indexed(args: Any, config: dict[str, Any]) -> Iterator[None]:
     unmatched = [each for each in patterns if not fnmatch.filter(ours.all_tasks, each)]
     for each in unmatched:
         if each.startswith(_OURS):
-            raise unknown_name("task", each, ours.all_tasks)
+            raise unknown_name("task", each, ours.all_tasks, _INSTEAD)
     only_ours = functools.partial(lm_eval.tasks.TaskManager, include_defaults=False)
     manager = lm_eval.tasks.TaskManager if unmatched else only_ours
     with mock.patch.object(lm_eval.tasks, "TaskManager", manager):

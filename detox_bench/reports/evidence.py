@@ -12,6 +12,7 @@ KINDS: Mapping[str, str] = {
     "suppression": "detox-bench suppression BASE MODEL --json FILE",
     "capability": "detox-bench capability BASE MODEL --json FILE",
 }
+_NEEDED = ("kind", "base", "model")
 #: What says that two models are the same one.
 _SAME = ("weights_sha256", "configuration", "intervention")
 
@@ -55,19 +56,33 @@ def check_used(
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(file.read_text("utf-8"))
-        kind, models = found["kind"], (found["base"], found["model"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        ways = " or ".join(f"`{way}`" for way in KINDS.values())
-        raise BadData(
-            f"{file} holds no evidence ({type(error).__name__}: {error}). It is made by {ways}."
-        ) from error
+    found = _object(file)
+    if lacking := [name for name in _NEEDED if name not in found]:
+        raise _no_evidence(file, f"it does not say {', '.join(lacking)}")
+    kind, models = str(found["kind"]), (found["base"], found["model"])
     if kind not in KINDS:
-        raise unknown_name("kind of evidence", str(kind), KINDS)
+        raise unknown_name("kind of evidence", kind, KINDS)
     if not all(isinstance(model, dict) and model.get("weights_sha256") for model in models):
         raise BadData(f"{file} does not say which models it is of. Make it again: {KINDS[kind]}.")
-    return dict(found)
+    return found
+
+
+def _object(file: Path) -> Mapping[str, Any]:
+    """Return the JSON object that a file holds."""
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise BadData(f"{file} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise _no_evidence(file, "it is no JSON") from error
+    if not isinstance(found, dict):
+        raise _no_evidence(file, "it is no JSON object")
+    return found
+
+
+def _no_evidence(file: Path, reason: str) -> BadData:
+    ways = " or ".join(f"`{way}`" for way in KINDS.values())
+    return BadData(f"{file} holds no evidence: {reason}. It is made by {ways}.")
 
 
 def _same(model: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,8 +78,9 @@ def gather(base: Setting, settings: Sequence[Setting], wish: Wish) -> Report:
     judges = load_judges(wish.judging._replace(perplexity_model=None, prompts=None))
     agreed = agree(base.stores[0], settings, judges, wish.force)
     samples = agreed.take(base.stores[0])
-    if judges.strict:  # before a model is loaded
-        check_validated(judges.scorer, sorted(agreed.base.signatures))
+    if wish.judging.strict:  # before a model is loaded
+        runs = (agreed.base, *chain.from_iterable(agreed.others))
+        check_validated(judges.scorer, {code for each in runs for code in each.signatures})
     judges, prompts, remarks = with_language_model(judges, wish.judging, agreed.base, samples)
     before = _measured_base(base.name, samples, judges, agreed, prompts, wish.with_samples)
     compared = [

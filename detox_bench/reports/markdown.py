@@ -7,23 +7,12 @@ from html import escape as escape_html
 from detox_bench.reports import about_tables, evidence_tables, quality_tables, toxicity_tables
 from detox_bench.reports.cells import Cell, Column, Row, Table, number, short_name
 from detox_bench.reports.content import Compared, Report, SamplePair
-
-#: Letters that mean something in Markdown; a backslash makes them text.
-_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
-#: What GitHub makes a name, an issue, a formula, an emoji or an address of.
-_LINKING = re.compile(r"[@#$]|:(?=[\w+/-])|(?<=\bwww)\.", re.IGNORECASE)
+from detox_bench.reports.markdown_text import escaped
 
 
 def render_markdown(report: Report) -> str:
     """Return the report; it holds a text of a model only if ``report.with_samples``."""
     return "\n\n".join(_parts(report)) + "\n"
-
-
-def escaped(text: str) -> str:
-    """Return a string of others on one line that Markdown and HTML show as it is."""
-    line = " ".join(text.split())
-    found = _SPECIAL.sub(r"\\\1", escape_html(line, quote=False))
-    return _LINKING.sub(lambda letter: f"&#{ord(letter[0])};", found)
 
 
 def markdown_table(found: Table) -> str:

@@ -27,7 +27,10 @@ class Written(NamedTuple):
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Raise, before anything is measured, where a report could not be written to ``folder``."""
+    """Raise, before anything is measured, where a report could not be written to ``folder``.
+
+    The folder is tried but not left behind: a report that is refused later makes none.
+    """
     if folder.is_file():
         raise DetoxBenchError(f"{folder} is a file. Name a folder for the report: --output FOLDER.")
     if (folder / _PAGE).exists() and not overwrite:
@@ -35,13 +38,17 @@ def check_output(folder: Path, overwrite: bool) -> None:
             f"{folder} holds a report. Name another folder (--output), or write over it: "
             "--overwrite."
         )
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     check_writable(folder)
+    for each in made:
+        each.rmdir()
 
 
 def write_report(report: Report, folder: Path, figures: bool = True) -> Written:
     """Write all files; those of an earlier report are replaced, others are left alone."""
     page = folder / _PAGE
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         page.write_bytes(_utf8(render_html(report)))
         (folder / _MARKDOWN).write_bytes(_utf8(render_markdown(report)))
     except OSError as error:

@@ -1,7 +1,5 @@
 """A scorer over a sequence classifier: logits to probabilities, the toxic one as the value."""
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from detox_bench.errors import ScorerUnavailable, unknown_name
 from detox_bench.scorers.labels import find_activation, toxic_index
 from detox_bench.scorers.logits import TEXTS_A_BATCH, SequenceClassifier, longest_input
 from detox_bench.scorers.options import ClassifierOptions
+from detox_bench.scorers.source import Source, Sourced
 from detox_bench.types import ToxicityScore
 
 if TYPE_CHECKING:
@@ -20,79 +19,25 @@ DTYPES = ("bfloat16", "float16", "float32")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a classifier comes from: what the user typed, its short name, and its identity.
-
-    ``revision`` is a commit of the Hub, or "local"; ``setup_sha256`` is the hash of the model's
-    config and its tokenizer; ``libraries`` name packages whose version may change a score.
-    """
-
-    spec: str
-    name: str
-    revision: str
-    weights_sha256: str
-    setup_sha256: str
-    libraries: tuple[str, ...] = ("torch", "transformers")
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifierScorer:
+class ClassifierScorer(Sourced):
     """Scores by the probability of one label; those of the other labels are its attributes."""
 
-    source: Source
+    options: ClassifierOptions
     labels: tuple[str, ...]
     toxic: int
     activation: str
     classifier: SequenceClassifier
-    options: ClassifierOptions
-
-    #: The answer does not depend on the language asked for.
-    uses_language = False
-
-    @property
-    def name(self) -> str:
-        """The scorer's name."""
-        return self.source.name
-
-    @property
-    def spec(self) -> str:
-        """The name as the user gave it."""
-        return self.source.spec
-
-    @property
-    def version(self) -> str:
-        """The commit of the weights, or "local"."""
-        return self.source.revision
 
     @property
     def id(self) -> str:
         """``name@revision#hash12``; hashed are weights, config, tokenizer and ``settings``."""
-        return f"{self.name}@{self.version}#{self._fingerprint()[:12]}"
-
-    @property
-    def languages(self) -> frozenset[str]:
-        """The languages declared for it."""
-        return self.options.languages
+        hashes = {"weights": self.weights_sha256, "setup": self.source.setup_sha256}
+        return self.named({**hashes, **self.settings})
 
     @property
     def transfer(self) -> frozenset[str]:
         """The languages it may carry over to, beyond those."""
         return self.options.transfer
-
-    @property
-    def threshold(self) -> float:
-        """The score from which on a text is toxic."""
-        return self.options.threshold
-
-    @property
-    def weights_sha256(self) -> str:
-        """The SHA-256 of the file of weights (of the digests, where there are several)."""
-        return self.source.weights_sha256
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        """The packages that change a score."""
-        return self.source.libraries
 
     @property
     def device(self) -> str:
@@ -136,12 +81,6 @@ class ClassifierScorer:
         return ToxicityScore(
             value, {label: p for label, p in others if label != self.labels[self.toxic]}
         )
-
-    def _fingerprint(self) -> str:
-        """Return the SHA-256 of everything that changes a score."""
-        hashes = {"weights": self.weights_sha256, "setup": self.source.setup_sha256}
-        facts = {**hashes, **self.settings}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def build_classifier(

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import DetoxBenchError, ScorerUnavailable, missing_extra, unknown_name
-from detox_bench.scorers.classifier import ClassifierScorer, Source, build_classifier
+from detox_bench.scorers.classifier import ClassifierScorer, build_classifier
 from detox_bench.scorers.huggingface import check_complete, config_labels, load_folder
 from detox_bench.scorers.options import DetoxifyOptions, read_options
+from detox_bench.scorers.source import Source
 from detox_bench.scorers.weights import (
     Hashes,
     check_model_folder,

@@ -5,15 +5,13 @@ Such a model answers in words: its answer begins in a fixed way, and then comes 
 word that would be printed.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from detox_bench.scorers.classifier import Source
 from detox_bench.scorers.guard_families import GuardFamily, GuardOptions, listed
+from detox_bench.scorers.source import Sourced
 from detox_bench.types import ToxicityScore
 
 
@@ -37,59 +35,23 @@ class LabelReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class GuardScorer:
+class GuardScorer(Sourced):
     """Scores by the probabilities of a safety classifier's labels, which are its attributes.
 
     The attribute ``answered`` is the probability of all labels together, before they are put to a
     sum of 1.
     """
 
-    source: Source
+    options: GuardOptions
     family: GuardFamily
     reader: LabelReader
-    options: GuardOptions
     settings: Mapping[str, Any]
-    id: str = field(init=False)
 
-    #: The answer does not depend on the language asked for.
-    uses_language: ClassVar[bool] = False
-    libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
-
-    def __post_init__(self) -> None:
+    @property
+    def id(self) -> str:
+        """``name@revision#hash12``; hashed are weights, config, tokenizer and ``settings``."""
         hashes = (self.source.weights_sha256, self.source.setup_sha256)
-        facts = json.dumps([hashes, self.settings], sort_keys=True)
-        hashed = hashlib.sha256(facts.encode()).hexdigest()[:12]
-        object.__setattr__(self, "id", f"{self.name}@{self.version}#{hashed}")
-
-    @property
-    def name(self) -> str:
-        """The scorer's name."""
-        return self.source.name
-
-    @property
-    def spec(self) -> str:
-        """The name as the user gave it."""
-        return self.source.spec
-
-    @property
-    def version(self) -> str:
-        """The commit of the weights, or "local"."""
-        return self.source.revision
-
-    @property
-    def languages(self) -> frozenset[str]:
-        """The languages declared for it."""
-        return self.options.languages
-
-    @property
-    def threshold(self) -> float:
-        """The score from which on a text is toxic."""
-        return self.options.threshold
-
-    @property
-    def weights_sha256(self) -> str:
-        """The SHA-256 of the file of weights (of the digests, where there are several)."""
-        return self.source.weights_sha256
+        return self.named([hashes, self.settings])
 
     @property
     def device(self) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from detox_bench.errors import ScorerUnavailable
-from detox_bench.scorers.classifier import ClassifierScorer, Source, build_classifier
+from detox_bench.scorers.classifier import ClassifierScorer, build_classifier
 from detox_bench.scorers.options import ClassifierOptions, read_options
+from detox_bench.scorers.source import Source
 from detox_bench.scorers.weights import (
     PICKLED,
     SAFETENSORS,

@@ -88,9 +88,16 @@ def published(path: Path, password: str | None, rule: HeldOutRule | None) -> Sou
     return Source(path.name, opened.source.sha256, tuple(found), parts)
 
 
-def labelled(code: str, file: Path, sha256: str) -> Source:
+def labelled(
+    code: str,
+    file: Path,
+    sha256: str,
+    text_column: str | None = None,
+    label_column: str | None = None,
+) -> Source:
     """Return a labelled file in one language (``data.labelled``); raises ``BadData``."""
-    texts = [Judged(each.text, each.id, each.toxic) for each in read_labelled(file)]
+    rows = read_labelled(file, text_column, label_column)
+    texts = [Judged(each.text, each.id, each.toxic) for each in rows]
     return Source(file.name, sha256, (code,), lambda _: {"labelled": texts})
 
 
