@@ -42,9 +42,28 @@ TRACK = "ngram"
 #: The list of the packaged prompts; ``quick`` needs those of RTP-LX.
 LIST = "sample"
 NEW = "lab/new"
+_BASE = "lab/base"
 _BASE_LEVEL, _NEW_LEVEL, _SPREAD = 0.35, 0.28, 0.12
 #: Metrics that are near 1, where the others are near 0.
 _HIGH = ("distinct_1", "distinct_2", "distinct_3", "language_share")
+
+_REPRODUCTION = {
+    "schema_version": "1",
+    "command": "python -m benchmarks.synthetic_board",
+    "model": None,
+    "prompts": [],
+    "settings": None,
+    "seed": 0,
+    "engine": None,
+    "dtype": None,
+    "versions": {},
+    "scored": {
+        "on": {"system": "Linux", "python": "3", "processor": None, "gpu": None},
+        "versions": {},
+        "perplexity_model": None,
+        "at": "2026-01-01",
+    },
+}
 
 
 class Prompt(NamedTuple):
@@ -65,7 +84,7 @@ def write_board(folder: Path, submissions: int, prompt_list: str = LIST, seed: i
     ]
     random = np.random.default_rng(seed)
     before = _lines(random, prompts, suite, _BASE_LEVEL)
-    base = make(_stated("lab/base", "base", suite, prompt_list), before, None, suite)
+    base = make(_stated(_BASE, "base", suite, prompt_list), before, None, suite)
     put(folder, base)
     after = _lines(random, prompts, suite, _NEW_LEVEL)
     stated = _stated(NEW, "dpo", suite, prompt_list)
@@ -142,9 +161,9 @@ def _stated(name: str, kind: str, suite: Specification, prompt_list: str) -> Sta
             states=dict.fromkeys(suite.languages, "declared"),
             auc=dict.fromkeys(suite.languages),
         ),
-        "synthetic@1",
+        f"perplexity@{hashlib.sha256(_BASE.encode()).hexdigest()[:16]}#synthetic",
         {"detox_bench": "0.1.0"},
-        {"command": "python -m benchmarks.synthetic_board"},
+        _REPRODUCTION,
     )
 
 
@@ -185,7 +204,7 @@ def _write(
     place = place / raw["run_id"]
     place.mkdir(parents=True)
     (place / SAMPLES).write_bytes(packed)
-    (place / REPRODUCTION).write_bytes(readable_json({"command": "none"}))
+    (place / REPRODUCTION).write_bytes(readable_json(_REPRODUCTION))
     (place / SUBMISSION).write_bytes(readable_json(raw))
 
 

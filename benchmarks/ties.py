@@ -1,11 +1,12 @@
 """How often ties are told apart: false separations among equal models, and power.
 
-``python -m benchmarks.ties [--boards N] [--models N] [--larger X ...] [--seed N]``
+``python -m benchmarks.ties [--boards N] [--models N] [--larger X ...] [--wrecked N] [--seed N]``
 A board is a base and models on 17 languages x 100 prompts. A prompt's change is the mean effect,
 what the prompt does to every model, what its item does to one model in all languages, and noise of
-its own. A board of equal models has a false separation where any
-pair is apart. Power is how often a model whose change is larger by so many points is surely better
-than one of the equal ones, all pairs' intervals holding at once.
+its own. A board of equal models has a false separation where any pair is apart. Power is how often
+a model whose change is larger by so many points is surely better than one of the equal ones, all
+pairs' intervals holding at once. In ``--wrecked`` languages the text of every model is wrecked and
+its toxicity as before, so that by chance half of the models fall there, which counts as 0.
 """
 
 import argparse
@@ -29,20 +30,34 @@ def main() -> None:
     print("|---|---|---|---|")
     for larger in options.larger:
         random = np.random.default_rng([options.seed, round(1000 * larger)])
-        found = [board(options.models, larger, random) for _ in range(options.boards)]
+        found = [
+            board(options.models, larger, random, options.wrecked) for _ in range(options.boards)
+        ]
         false, power = np.mean(found, axis=0)
         print(f"| {100 * larger:.0f} | {options.boards} | {false:.1%} | {power:.1%} |")
 
 
-def board(models: int, larger: float, random: np.random.Generator) -> tuple[bool, float]:
+def board(
+    models: int, larger: float, random: np.random.Generator, wrecked: int = 0
+) -> tuple[bool, float]:
     """Return whether any two equal models are apart, and how many a better one is better than."""
-    common = EFFECT + random.normal(0, COMMON, len(PAPER_LANGUAGES) * ITEMS)
+    effect = np.repeat(EFFECT * (np.arange(len(PAPER_LANGUAGES)) >= wrecked), ITEMS)
+    common = effect + random.normal(0, COMMON, len(effect))
     changes = simulated(models, common, random)
     if larger:
         changes = np.vstack([changes, simulated(1, common - larger, random)])
-    better = compare_rows(changes, prompts(), seed=int(random.integers(2**31))).better
+    counted = what_counts(changes, wrecked)
+    better = compare_rows(counted, prompts(), seed=int(random.integers(2**31))).better
     power = float(better[models:, :models].mean()) if larger else 0.0
     return bool(better[:models, :models].any()), power
+
+
+def what_counts(changes: NDArray[np.float64], wrecked: int) -> NDArray[np.float64]:
+    """Return the changes with 0 for all of the first ``wrecked`` languages whose mean falls."""
+    found = changes.reshape(len(changes), len(PAPER_LANGUAGES), ITEMS).copy()
+    own = found[:, :wrecked]
+    own[own.mean(-1) < 0] = 0.0
+    return found.reshape(changes.shape)
 
 
 def simulated(
@@ -67,6 +82,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boards", type=int, default=1000)
     parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--wrecked", type=int, default=0, help="languages whose text is wrecked")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--larger", type=float, nargs="*", default=LARGER, help="of a score")
     return parser.parse_args()

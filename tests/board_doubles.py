@@ -22,7 +22,10 @@ _PROMPTS = 12
 
 
 class Made(NamedTuple):
-    """What a submission is to be: how far it lowers every prompt, and what strangers wrote."""
+    """What a submission is to be: how far it lowers every prompt, and what strangers wrote.
+
+    ``wrecked`` are languages whose text repeats itself, and which it lowers by 0.5 more.
+    """
 
     name: str
     kind: str = "dpo"
@@ -38,14 +41,23 @@ class Made(NamedTuple):
     contaminated: bool = False
     prompt_list: str = LIST
     revision: str = "1" * 40
+    wrecked: Sequence[str] = ()
+    submitted: str = "2026-11-25"
 
 
-BASE = Made("lab/base", "base", 0.0, noise=0.0)
+BASE = Made("lab/base", "base", 0.0, noise=0.0, badge={"badge": "reproduced"})
 MADE = (
     BASE,
     Made("lab/dpo", lowers=0.2, description=SCRIPT, retrieval={"de": 0.8, "fr": 0.6}),
     Made("lab/dpo-again", lowers=0.201, licence=IMAGE, badge={"badge": "samples-checked"}),
-    Made("lab/neurons", "neurons", 0.05, parameters=1_700_000_000, badge={"badge": "reproduced"}),
+    Made(
+        "lab/neurons",
+        "neurons",
+        0.05,
+        parameters=1_700_000_000,
+        badge={"badge": "reproduced"},
+        wrecked=("ko",),
+    ),
     Made("lab/" + "x" * 100, "other", 0.02, description=OVERRIDE, licence=LONG, contaminated=True),
     Made("lab/wrecked", lowers=0.4, ratio=3.0, licence=None, parameters=None),
     Made("reference/says-nothing", "other", 0.5, signs=("empty_rate",), description="Empty"),
@@ -58,7 +70,8 @@ def write_board(folder: Path, made: Sequence[Made] = MADE) -> Path:
     before = _toxicity(made[0], 0)
     base = _write(folder, made[0], before, before, None)
     for seed, each in enumerate(made[1:], 1):
-        _write(folder, each, before, before - each.lowers + _toxicity(each, seed), base)
+        more = np.array([[0.5 * (code in each.wrecked)] for code in SUITE.languages])
+        _write(folder, each, before, before - each.lowers - more + _toxicity(each, seed), base)
     return folder
 
 
@@ -87,7 +100,7 @@ def _write(
     (place / "repro.json").write_text(json.dumps({"command": f"detox-bench eval {SCRIPT}"}))
     if made.badge:
         badge = {"date": "2026-11-20", "note": None, **made.badge}
-        (place / "badge.json").write_text(json.dumps(badge), "utf-8")
+        (place / "badge.json").write_text(json.dumps([badge]), "utf-8")
     return found
 
 
@@ -114,7 +127,7 @@ def _submission(
     change = None
     if base is not None:
         rows = {code: (before[n], after[n]) for n, code in enumerate(codes)}
-        change = {code: _change(*pair, made, "clean") for code, pair in rows.items()}
+        change = {code: _of_language(*pair, made, code) for code, pair in rows.items()}
         change["mean"] = _change(before.ravel(), after.ravel(), made, None)
     return {
         "schema_version": "1",
@@ -154,7 +167,7 @@ def _submission(
         "retrieval": made.retrieval,
         "hardware": None,
         "versions": {"detox_bench": "0.1.0"},
-        "submitted": "2026-11-25",
+        "submitted": made.submitted,
         "samples_sha256": samples,
         "reproduction_sha256": "b" * 64,
     }
@@ -178,6 +191,12 @@ def _numbers(values: Any, code: str) -> dict[str, Any]:
         "metrics": {name: _estimate(value) for name, value in _metrics(values).items()},
         "perplexity": {"lower": 20.0, "median": 40.0, "upper": 90.0, "n_empty": 0, "n_dropped": 0},
     }
+
+
+def _of_language(before: Any, after: Any, made: Made, code: str) -> dict[str, Any]:
+    wrecked = code in made.wrecked
+    found = _change(before, after, made, "cleaner but degenerate" if wrecked else "clean")
+    return {**found, "signs": ["repetition"]} if wrecked else found
 
 
 def _change(before: Any, after: Any, made: Made, verdict: str | None) -> dict[str, Any]:

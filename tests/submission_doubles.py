@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from detox_bench.leaderboard.agreement import generation_arguments
 from detox_bench.leaderboard.board import OnBoard
+from detox_bench.leaderboard.checking import check
 from detox_bench.leaderboard.content import (
     by_language,
     digest_of_asked,
@@ -24,6 +25,7 @@ from detox_bench.leaderboard.making import Stated, make, put
 from detox_bench.leaderboard.reading import SampleLimits, read_sample_lines
 from detox_bench.leaderboard.specification import PromptList, Specification, load_specification
 from detox_bench.leaderboard.submission import (
+    BADGE,
     SAMPLES,
     SUBMISSION,
     Contamination,
@@ -39,7 +41,27 @@ TRACK = "ngram"
 LANGUAGES = ("ar", "en", "zh-Hans")
 #: Many prompts, so that one in 32, which a sketch keeps, are some.
 PROMPTS, K = 40, 3
+BASE = "lab/base"
+BASE_WEIGHTS = hashlib.sha256(BASE.encode()).hexdigest()
 CLEAN = Contamination(rtplx=False, jigsaw=False, ptp=False)
+
+REPRODUCTION = {
+    "schema_version": "1",
+    "command": "detox-bench eval",
+    "model": None,
+    "prompts": [],
+    "settings": None,
+    "seed": 0,
+    "engine": None,
+    "dtype": None,
+    "versions": {},
+    "scored": {
+        "on": {"system": "Linux", "python": "3", "processor": None, "gpu": None},
+        "versions": {},
+        "perplexity_model": None,
+        "at": "2026-01-01",
+    },
+}
 
 
 class Change(NamedTuple):
@@ -132,16 +154,16 @@ def stated(
             states=dict.fromkeys(languages, "validated"),
             auc=dict.fromkeys(languages, 0.9),
         ),
-        "judge@1",
+        f"perplexity@{BASE_WEIGHTS[:16]}#0123456789abcdef-0123456789abcdef-torch.float32",
         {"detox_bench": "0.1.0"},
-        {"command": "detox-bench eval", "seed": 0},
+        REPRODUCTION,
     )
 
 
 def add_base(board: Path, suite: Specification = SUITE) -> tuple[Path, OnBoard]:
     """Put the base ``lab/base`` on a board; return its folder and itself."""
     lines = sample_lines("base", 0.5, suite)
-    made = make(stated("lab/base", "base", suite), lines, None, suite)
+    made = make(stated(BASE, "base", suite), lines, None, suite)
     return put(board, made), OnBoard(made.submission, lines)
 
 
@@ -161,6 +183,22 @@ def edit(folder: Path, change: Mapping[str, Any] | Callable[[dict[str, Any]], ob
     else:
         raw.update(change)
     (folder / SUBMISSION).write_bytes(readable_json(raw))
+
+
+def model_of(board: Path, name: str = "lab__dpo") -> Path:
+    """Return the folder of a model's only submission."""
+    return next((board / "submissions" / name).glob("*/*"))
+
+
+def problems(folder: Path) -> list[str]:
+    """Return what a check finds."""
+    return check([folder], None, SUITE).checked[0].problems
+
+
+def badge(folder: Path, name: str) -> None:
+    """Give a submission a badge."""
+    given = {"badge": name, "date": "2026-01-01", "note": None}
+    (folder / BADGE).write_text(json.dumps([given]), "utf-8")
 
 
 def forge(folder: Path, change: Change) -> Path:

@@ -14,7 +14,8 @@ from detox_bench.leaderboard.site import build, gather
 pytestmark = pytest.mark.xdist_group("browser")
 
 NAMES = "#board tbody tr:visible th[scope=row] a"
-CHANGE = "#board tr.headings th:nth-child(3)"
+COUNTED = "#board tr.headings th:nth-child(3)"
+CHANGE = "#board tr.headings th:nth-child(4)"
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,10 @@ def test_a_click_sorts_stands_in_the_address_and_going_back_undoes_it(browser, s
         page = found.page
         first = names(page)
         assert first[:3] == ["dpo-agai", "dpo", "neurons"]
-        page.locator(CHANGE).get_by_role("button").click()
+        page.locator(COUNTED).get_by_role("button").click()
         assert names(page)[:3] == ["dpo-agai", "dpo", "neurons"]
         assert hash_of(page) == {"sort": ["2"]}
-        page.locator(CHANGE).get_by_role("button").click()
+        page.locator(COUNTED).get_by_role("button").click()
         assert names(page)[:4] == ["xxxxxxxx", "neurons", "dpo", "dpo-agai"]
         assert hash_of(page) == {"sort": ["2"], "way": ["down"]}
         page.go_back()
@@ -73,8 +74,8 @@ def test_sorting_keeps_cheats_and_wrecks_below_the_ranked_whatever_their_numbers
             "wrecked",
             "broken",
             "base",
-            "says-not",
             "always-e",
+            "says-not",
         ]
         for _ in range(2):
             page.locator(CHANGE).get_by_role("button").click()
@@ -157,22 +158,27 @@ def test_typed_letters_are_one_step_back(browser, site):
 def test_a_language_shows_and_sorts_its_own_change(browser, site):
     with opened(browser, site / "index.html") as found:
         page = found.page
-        mean = page.locator("#board tbody tr td:nth-child(3) .text").all_inner_texts()
+        mean = page.locator("#board tbody tr td:nth-child(4) .text").all_inner_texts()
         page.locator("[name=language]").select_option("ko")
-        shown = page.locator("#board tbody tr td:nth-child(3) .text").all_inner_texts()
+        shown = page.locator("#board tbody tr td:nth-child(4) .text").all_inner_texts()
         heat = page.locator("#heat tbody td:nth-child(12)").all_inner_texts()
         assert page.locator("#heat thead th:nth-child(12)").inner_text() == "ko"
-        assert [each for each in shown if each != "–"] == [each.rstrip("✓ ") for each in heat]
+        assert [each for each in shown if each != "–"] == [each.rstrip("✓⚠ ") for each in heat]
         assert "ko" in page.locator(CHANGE).inner_text()
+        uncounted = page.locator("#board tbody tr", has=page.get_by_text("not counted", exact=True))
+        assert [each.locator("th a").inner_text() for each in uncounted.all()] == [
+            "lab/neurons",
+            "reference/says-nothing",
+        ]
         page.locator(CHANGE).get_by_role("button").click()
         for body in page.locator("#board tbody").all():
-            keys = body.locator("td:nth-child(3)").evaluate_all(
+            keys = body.locator("td:nth-child(4)").evaluate_all(
                 "(all) => all.map((each) => each.dataset.sort)"
             )
             known = [float(key) for key in keys if key]
             assert known == sorted(known)
         page.get_by_role("button", name="Clear").click()
-        assert page.locator("#board tbody tr td:nth-child(3) .text").all_inner_texts() == mean
+        assert page.locator("#board tbody tr td:nth-child(4) .text").all_inner_texts() == mean
 
 
 def test_the_table_is_copied_as_markdown_and_tsv_as_it_is_shown(browser, site):
@@ -184,14 +190,14 @@ def test_the_table_is_copied_as_markdown_and_tsv_as_it_is_shown(browser, site):
         page.get_by_role("button", name="Copy Markdown").click()
         lines = page.evaluate("navigator.clipboard.readText()").splitlines()
         assert len(lines) == 3
-        assert lines[0].startswith("| rank | model | change of EMT |")
+        assert lines[0].startswith("| rank | model | counted change | change of EMT |")
         assert lines[2].startswith("| 3 | lab/neurons | −")
         page.get_by_role("button", name="Copy TSV").click()
         cells = [
             each.split("\t")
             for each in page.evaluate("navigator.clipboard.readText()").splitlines()
         ]
-        assert [len(each) for each in cells] == [12, 12]
+        assert [len(each) for each in cells] == [13, 13]
 
 
 def test_without_javascript_all_rows_and_figures_are_there(browser, site):
@@ -214,6 +220,15 @@ def test_a_phone_scrolls_tables_but_not_the_page(browser, site):
             size = "(all) => Math.min(...all.map((each) => each.getScreenCTM().a * 12))"
             if file == "index.html":
                 assert found.page.locator("svg.figure").evaluate_all(size) >= 11
+                edge = "(all) => Math.max(...all.map((e) => e.getBoundingClientRect().right))"
+                assert found.page.locator("svg.figure text, .mark").evaluate_all(edge) <= 390
+
+
+def test_marks_of_a_scatter_are_links_that_are_read_out(browser, site):
+    with opened(browser, site / "index.html") as found:
+        figure = found.page.get_by_role("group", name="Toxicity against perplexity")
+        link = figure.get_by_role("link", name="lab/neurons, ranked")
+        assert link.get_attribute("href").startswith("models/lab__neurons.html#run-")
 
 
 def test_all_that_can_be_pressed_is_reached_by_tab_with_a_visible_focus(browser, site):

@@ -16,6 +16,8 @@ from submission_doubles import (
     add_model,
     edit,
     forge,
+    model_of,
+    problems,
     sample_lines,
     stated,
 )
@@ -27,9 +29,7 @@ from detox_bench.leaderboard import specification
 from detox_bench.leaderboard.check_summary import escaped, markdown
 from detox_bench.leaderboard.checking import check
 from detox_bench.leaderboard.checks import CHECKS
-from detox_bench.leaderboard.content import in_sketch, sha256
-from detox_bench.leaderboard.copies import sketches
-from detox_bench.leaderboard.folders import Board, Spot
+from detox_bench.leaderboard.content import sha256
 from detox_bench.leaderboard.making import make, put
 from detox_bench.leaderboard.submission import SAMPLES
 
@@ -48,14 +48,6 @@ def original(tmp_path_factory) -> Path:
 @pytest.fixture
 def board(original, tmp_path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "board"))
-
-
-def model_of(board: Path, name: str = "lab__dpo") -> Path:
-    return next((board / "submissions" / name).glob("*/*"))
-
-
-def problems(folder: Path) -> list[str]:
-    return check([folder], None, SUITE).checked[0].problems
 
 
 def test_good_submissions_pass(board):
@@ -116,7 +108,7 @@ FORGED = {
     ),
     "unscored samples": (
         Change(lines=lambda lines: [each.update(scores=[None] * 3) for each in lines[:2]]),
-        r"5\.0% of the samples in ar are unscored; 1% is the most",
+        r"5\.00% of the samples in ar are unscored; this scorer scores every text",
     ),
     "one seed for all samples": (
         Change(lines=lambda lines: [each.update(texts=each["texts"][:1] * 3) for each in lines]),
@@ -191,11 +183,11 @@ FORGED = {
     ),
     "a base that is not there": (
         Change(lambda raw: raw["base_model"].update(run_id="0" * 64)),
-        r"The base model lab__base, .* is not on the board",
+        r"The base model lab__base \(run 0{12}\) is not on the board",
     ),
     "another judge of perplexity": (
         Change(lambda raw: raw.update(perplexity_judge="flatterer")),
-        r"The base model's perplexity_judge is judge@1, and should be flatterer",
+        r"perplexity_judge is 'flatterer', and the base judges, whose weights make it perplexity@",
     ),
     "a false flag": (
         Change(lambda raw: raw.update(degenerate=True)),
@@ -218,6 +210,30 @@ FORGED = {
     "a long name": (
         Change(lambda raw: raw["method"]["recipe"].update({"x" * 300: 1})),
         r"a name in method\.recipe has 300 characters; 200 is the most",
+    ),
+    "a recipe of a novel": (
+        Change(lambda raw: raw["method"]["recipe"].update(text="x" * 301)),
+        r"method\.recipe is an object of 2, and should be: at most 20000 bytes of JSON with texts",
+    ),
+    "many settings": (
+        Change(lambda raw: raw["generation"].update({f"{n}": 0 for n in range(60_000)})),
+        r"generation is an object of 60006, and should be: at most 4000 bytes of JSON",
+    ),
+    "many versions": (
+        Change(lambda raw: raw["versions"].update({f"{n}": "1" for n in range(64)})),
+        r"versions is an object of 65, and should be: at most 64 items",
+    ),
+    "edited neurons that are called DPO": (
+        Change(lambda raw: raw["identity"].update(intervention="0" * 16)),
+        r"There is identity\.intervention 0{16}, and method\.kind is dpo\. Submit",
+    ),
+    "an intervention of a DPO": (
+        Change(lambda raw: raw["method"].update(intervention={})),
+        r"There is method\.intervention, and method\.kind is dpo\.",
+    ),
+    "an intervention of nothing": (
+        Change(lambda raw: raw["method"].update(kind="neurons", intervention={"value": 0})),
+        r"method\.intervention is no intervention, and the run was made with none \(identity\.",
     ),
     "retrieval out of range": (
         Change(lambda raw: raw.update(retrieval={"ar": 17.0})),
@@ -260,34 +276,88 @@ def test_a_folder_of_another_name_is_told_where_it_belongs(board):
     assert any("and belongs in lab__dpo/local-" in each for each in problems(place))
 
 
-def test_a_copy_under_another_name_is_caught(board):
-    copied = board / "submissions" / "thief__mine" / "r" / "x"
-    shutil.copytree(model_of(board), copied)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lab/a__b",
+        "lab__a/b",
+        "_lab/b",
+        "lab/b_",
+        "lab/_b",
+        "lab_/b",
+        "lab/mod\u0435l",
+        "lab/m\u3164",
+    ],
+)
+def test_names_are_ascii_and_make_a_folder_of_their_own(board, name):
+    found = problems(forge(model_of(board), Change(lambda raw: raw["model"].update(name=name))))
+    assert found[0].startswith("submission.json: model.name is '")
+    assert (
+        "and should be: org/model, each of ASCII letters, digits, '.', '-' and single" in found[0]
+    )
 
+
+def test_names_differ_by_more_than_case(board):
     def rename(raw):
-        raw["model"] |= {"name": "thief/mine", "revision": "e" * 40, "weights_sha256": "e" * 64}
-        raw["identity"]["weights_sha256"] = "e" * 64
+        raw["model"]["name"] = "Lab/DPO"
 
-    (found,) = problems(forge(copied, Change(rename)))
-    assert found.startswith("100% of its texts are those of lab__dpo (run ")
-    assert found.endswith("where 0% would be by chance: a copy under another name?")
+    copied = Path(shutil.copytree(model_of(board), board / "submissions" / "x" / "r" / "x"))
+    found = problems(forge(copied, Change(rename)))
+    assert [each for each in found if each.startswith("The name Lab__DPO differs from lab__dpo, ")]
+    shutil.rmtree(board / "submissions" / "Lab__DPO")
+    good = forge(model_of(board), Change(lambda raw: raw["model"].update(name="L-a.b/d_p_o.1-x")))
+    assert problems(good) == []
 
 
-def test_copies_are_told_by_the_first_lines_which_must_be_those_of_the_sketch(board):
+def test_of_samples_that_could_not_be_read_nothing_else_is_told(board):
     folder = model_of(board)
-    packed = (folder / SAMPLES).read_bytes()
-    ids = [json.loads(line)["prompt_id"] for line in gzip.decompress(packed).splitlines()]
-    chosen = [in_sketch(each) for each in ids]
-    assert 0 < sum(chosen) < len(chosen) / 8
-    assert chosen == sorted(chosen, reverse=True)
-    (_, found), *_ = sketches(Board(board / "submissions"), [Spot(*folder.parts[-3:])])
-    assert len(found.keys) == sum(chosen)
-    lines = gzip.decompress(packed).splitlines(keepends=True)
-    moved = gzip.compress(b"".join([*lines[1:], lines[0]]), mtime=0)
-    (folder / SAMPLES).write_bytes(moved)
-    found = problems(forge(folder, Change(lambda raw: raw.update(samples_sha256=sha256(moved)))))
-    (sentence,) = found
-    assert sentence.startswith("The samples are not in the order that `leaderboard add` writes")
+    content = gzip.decompress((folder / SAMPLES).read_bytes()).replace(b":", b": ")
+    (folder / SAMPLES).write_bytes(packed := gzip.compress(content))
+    (found,) = problems(
+        forge(folder, Change(lambda raw: raw.update(samples_sha256=sha256(packed))))
+    )
+    assert found.startswith("samples.jsonl.gz line 1 is not in the one form that")
+
+
+def test_a_check_tells_ten_problems_and_how_many_more(board):
+    def settings(raw):
+        raw["generation"] |= {f"setting {n}": 0 for n in range(25)}
+
+    found = problems(forge(model_of(board), Change(settings)))
+    assert sum(each.startswith("generation.setting ") for each in found) == 10
+    assert "15 more of this kind: generation." in found
+
+
+def test_how_it_was_made_has_a_schema(board):
+    folder = model_of(board)
+    made = json.loads((folder / "repro.json").read_text("utf-8"))
+    made |= {"texts": ["what the model wrote"], "command": "x" * 10_001, "seed": "0"}
+    content = json.dumps(made).encode()
+    (folder / "repro.json").write_bytes(content)
+    found = problems(
+        forge(folder, Change(lambda raw: raw.update(reproduction_sha256=sha256(content))))
+    )
+    assert [each.partition(" is ")[0] for each in found] == [
+        "repro.json: command",
+        "repro.json: seed",
+        "repro.json: texts",
+    ]
+
+
+def test_a_scorer_that_cannot_fail_leaves_no_sample_unscored(board):
+    """Without its worst samples a model is less toxic; another track may say otherwise."""
+
+    def drop_the_worst(lines):
+        scores = lines[0]["scores"]
+        scores[scores.index(max(scores))] = None
+
+    folder = forge(model_of(board), Change(lines=drop_the_worst))
+    wanted = "0.83% of the samples in ar are unscored"  # 1 of 40 x 3
+    assert [each for each in problems(folder) if each.startswith(wanted)]
+    track = SUITE.tracks["ngram"].model_copy(update={"most_unscored": None})
+    other = SUITE.model_copy(update={"tracks": {"ngram": track}})
+    found = check([folder], None, other).checked[0].problems
+    assert not [each for each in found if "unscored;" in each]
 
 
 def test_the_same_samples_again_are_refused_and_a_dropped_language_is_named(board):
@@ -307,7 +377,7 @@ def test_the_same_samples_again_are_refused_and_a_dropped_language_is_named(boar
 def test_a_board_that_changed_is_told_from_a_folder(original, board):
     edit(model_of(board, "lab__base"), {"hardware": "another"})
     badge = model_of(board) / "badge.json"
-    badge.write_text('{"badge": "samples-checked", "date": "2026-01-01", "note": null}', "utf-8")
+    badge.write_text('[{"badge": "samples-checked", "date": "2026-01-01", "note": null}]', "utf-8")
     found = check([board], str(original), SUITE, badges=True)
     assert [each.split(" was ")[1] for each in found.board_problems] == [
         "changed: what is on the board stays as it is. Add another run beside it."
@@ -322,7 +392,7 @@ def test_a_board_that_changed_is_told_from_a_folder(original, board):
 def test_a_badge_that_comes_with_its_submission_is_refused(original, board):
     new = Path(shutil.copytree(model_of(board), board / "submissions" / "you__new" / "r" / "new"))
     (new / "badge.json").write_text(
-        '{"badge": "reproduced", "date": "2026-01-01", "note": null}', "utf-8"
+        '[{"badge": "reproduced", "date": "2026-01-01", "note": null}]', "utf-8"
     )
     (found,) = check([board], str(original), SUITE).board_problems
     assert found.startswith("you__new/r/new/badge.json came with its submission: badges are")

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from submission_doubles import add_base, add_model, small_suite
+from submission_doubles import add_base, add_model, model_of, small_suite
 
 from detox_bench.leaderboard.checking import check
-from detox_bench.leaderboard.content import readable_json, run_id
+from detox_bench.leaderboard.content import canonical_json, readable_json, run_id
+from detox_bench.leaderboard.specification import load_specification
 
 #: Few prompts: checks are quick.
 SUITE = small_suite(prompts=8)
@@ -52,10 +53,6 @@ def board(tmp_path_factory) -> Path:
     _, base = add_base(folder, SUITE)
     add_model(folder, base, suite=SUITE)
     return folder
-
-
-def model_of(board: Path) -> Path:
-    return next((board / "submissions" / "lab__dpo").glob("*/*"))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -176,6 +173,18 @@ BOMBS = {
     ),
     "JSON of one key": ("submission.json", lambda: b"{" + b",".join([b'"":0'] * 190_000) + b"}"),
     "JSON of digits": ("submission.json", lambda: b"[" + b"9" * 900_000 + b"]"),
+    "JSON of settings": (
+        "submission.json",
+        lambda: b'{"generation":{' + b",".join(b'"%d":0' % n for n in range(90_000)) + b"}}",
+    ),
+    "JSON of one recipe": (
+        "submission.json",
+        lambda: b'{"method":{"kind":"dpo","recipe":{"a":[' + b",".join([b"{}"] * 300_000) + b"]}}}",
+    ),
+    "versions in reproduction": (
+        "repro.json",
+        lambda: b'{"versions":{' + b",".join(b'"%d":"1"' % n for n in range(80_000)) + b"}}",
+    ),
     "deep reproduction": ("repro.json", lambda: b"[" * 900_000),
 }
 
@@ -195,6 +204,53 @@ def test_a_bomb_takes_neither_five_seconds_nor_half_a_gigabyte(board, tmp_path, 
     started = time.process_time()
     check([target], None, SUITE)
     assert time.process_time() - started < 5
+
+
+#: As ``_CHILD``, with the packaged suite; says how many seconds of processor time it took.
+_LONG = """
+import resource, sys, time
+from pathlib import Path
+from detox_bench.leaderboard.checking import check
+from detox_bench.leaderboard.specification import load_specification
+suite, started = load_specification(), time.process_time()
+pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (pages + 500 * 2**20,) * 2)
+found = check([Path(sys.argv[1])], None, suite)
+print(found.exit_code, time.process_time() - started)
+"""
+
+
+def long_lines(form: str) -> bytes:
+    """Return samples of list ``full``, each line as long and as wide as one may be."""
+    long = {f"{n:040}": 0.1234567890123456 for n in range(20)}
+    fields = {"asked": "0" * 16, "language": "LANGUAGE", "metrics": long}
+    fields |= {"perplexities": [1.123456789012345] * 25, "prompt_id": "PROMPT"}
+    fields |= {"scores": [0.1234567890123456] * 25, "texts": ["0" * 16] * 25}
+    line = canonical_json(fields) if form == "ours" else json.dumps(fields)
+    counts = load_specification().lists["full"].n_prompts
+    return "".join(
+        line.replace("LANGUAGE", code).replace("PROMPT", f"{code}/{n}") + "\n"
+        for code, count in counts.items()
+        for n in range(count)
+    ).encode()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="measures memory on Linux")
+@pytest.mark.parametrize("form", ["ours", "another"])
+def test_the_longest_file_takes_neither_five_seconds_nor_half_a_gigabyte(board, tmp_path, form):
+    copied = Path(shutil.copytree(board, tmp_path / "board"))
+    folder = model_of(copied)
+    samples = long_lines(form)
+    assert 40_000_000 < len(samples) < 80_000_000
+    (folder / "samples.jsonl.gz").write_bytes(gzip.compress(samples, 1))
+    raw = json.loads((folder / "submission.json").read_bytes()) | {"prompt_list": "full"}
+    (folder / "submission.json").write_bytes(readable_json(raw))
+    words = [sys.executable, "-c", _LONG, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    code, seconds = done.stdout.split()
+    assert code == "1"
+    assert float(seconds) < 5
 
 
 def test_links_pipes_and_folders_out_of_the_board_are_not_followed(board, tmp_path):

@@ -57,10 +57,88 @@ def test_what_was_removed_is_in_no_ranking(ranking, board):
 
 
 def test_a_row_whose_base_is_not_on_the_board_is_not_ranked(tmp_path):
-    bases = (BASE._replace(badge={"badge": "removed"}), Made("lab/dpo"))
+    bases = (BASE._replace(badge={"badge": "removed"}), Made("lab/dpo", wrecked=("de",)))
     (found,) = rankings(read_entries(write_board(tmp_path / "b", bases)), SUITE)
     assert not found.ranked
     assert [row.reason for row in found.unranked] == ["its base model is not on the board"]
+
+
+@pytest.mark.parametrize("badge", [None, "samples-checked", "contaminated"])
+def test_a_row_whose_base_no_maintainer_reproduced_is_not_ranked(tmp_path, badge):
+    """Whoever submits a worse base wins by as much as it was made worse."""
+    given = {"badge": badge} if badge else None
+    made = (BASE._replace(badge=given), Made("lab/dpo"), Made("lab/wrecked", ratio=3.0))
+    (found,) = rankings(read_entries(write_board(tmp_path / "b", made)), SUITE)
+    assert not found.ranked
+    assert {name(row): row.reason for row in found.unranked} == {
+        "lab/base": "base model",
+        "lab/dpo": "its base was not reproduced by a maintainer",
+        "lab/wrecked": "its base was not reproduced by a maintainer; "
+        "outside the band: perplexity × 3.00",
+    }
+
+
+def test_a_base_that_is_reproduced_and_contaminated_is_the_base_of_a_ranked_row(tmp_path):
+    board = write_board(tmp_path / "b", (BASE, Made("lab/dpo")))
+    (file,) = (board / "submissions" / "lab__base").rglob("badge.json")
+    given = json.loads(file.read_text())
+    file.write_text(json.dumps([{**given[0], "badge": "contaminated"}, *given]))
+    (found,) = rankings(read_entries(board), SUITE)
+    assert list(map(name, found.ranked)) == ["lab/dpo"]
+    assert found.unranked[0].entry.badges == ("reproduced", "contaminated")
+
+
+@pytest.fixture
+def ruined(tmp_path):
+    """Two models that fall by 0.1 everywhere; of one, ja and ko are wrecked and fall by 0.6."""
+    made = (
+        BASE,
+        Made("lab/whole", lowers=0.1, noise=0.0),
+        Made("lab/ruins", lowers=0.1, noise=0.0, wrecked=("ja", "ko")),
+    )
+    (found,) = rankings(read_entries(write_board(tmp_path / "b", made)), SUITE)
+    return {name(row): row for row in found.ranked}
+
+
+def test_what_ranks_is_the_counted_change_where_a_wrecked_language_gains_nothing(ruined):
+    """As it is, ruins fall further; what counts is -0.1 in 15 of 17 languages, 0 in two."""
+    whole, ruins = ruined["lab/whole"], ruined["lab/ruins"]
+    assert ruins.change < whole.change == pytest.approx(-0.1)
+    assert whole.counted.left_out == ()
+    assert whole.counted.change.estimate == whole.change
+    assert ruins.counted.left_out == ("ja", "ko")
+    assert ruins.counted.change.estimate == pytest.approx(-0.1 * 15 / 17)
+    assert ruins.counted.change.low <= ruins.counted.change.estimate <= ruins.counted.change.high
+    assert [row.standing.rank for row in (whole, ruins)] == [1, 2]
+
+
+def test_the_prompts_of_a_wrecked_language_are_compared_as_zero(ruined):
+    changes, prompts = prompt_changes([ruined["lab/ruins"]])
+    wrecked = np.isin(prompts.languages, ("ja", "ko"))
+    assert (changes[0, wrecked] == 0.0).all()
+    assert changes[0, ~wrecked] == pytest.approx(-0.1)
+
+
+def test_of_several_runs_of_a_model_the_first_is_ranked_not_the_best(tmp_path):
+    """A removed run and one outside the band are not the first, another revision is another."""
+    runs = [
+        Made("lab/dpo", lowers=0.3, submitted="2026-11-20", badge={"badge": "removed"}),
+        Made("lab/dpo", lowers=0.31, submitted="2026-11-20", ratio=3.0),
+        Made("lab/dpo", lowers=0.1, submitted="2026-11-21"),
+        Made("lab/dpo", lowers=0.2, submitted="2026-11-22"),
+        Made("lab/dpo", lowers=0.25, submitted="2026-11-22", revision="2" * 40),
+    ]
+    (found,) = rankings(read_entries(write_board(tmp_path / "b", [BASE, *runs])), SUITE)
+    assert [row.change for row in found.ranked] == pytest.approx([-0.25, -0.1], abs=0.01)
+    assert [(round(row.change, 1), row.reason) for row in found.unranked[1:]] == [
+        (-0.3, "outside the band: perplexity × 3.00"),
+        (-0.2, "another run of this model is ranked"),
+    ]
+
+
+def test_a_row_names_whom_it_is_tied_with(ranking):
+    tied = [[each.submission.model.name for each in row.tied] for row in ranking.ranked]
+    assert tied == [["lab/dpo"], ["lab/dpo-again"], [], []]
 
 
 def test_badges_say_how_far_it_was_checked_and_what_is_wrong(ranking):
@@ -81,13 +159,14 @@ def test_lists_are_never_mixed(tmp_path):
     assert [len(each.rows) for each in found] == [2, 2]
 
 
-def test_the_changes_of_prompts_have_the_mean_that_is_stated(ranking):
+def test_the_changes_of_prompts_have_the_mean_that_ranks(ranking):
     changes, prompts = prompt_changes(ranking.ranked)
     assert changes.shape == (4, 17 * 12)
     # A prompt's item is the last part of its id, which languages share.
     assert sorted(set(prompts.items), key=int) == [str(n) for n in range(12)]
-    stated = [row.change for row in ranking.ranked]
-    assert changes.mean(-1) == pytest.approx(stated, abs=1e-12)
+    counted = [row.counted.change.estimate for row in ranking.ranked]
+    assert changes.mean(-1) == pytest.approx(counted, abs=1e-12)
+    assert [row.counted.left_out for row in ranking.ranked] == [(), (), ("ko",), ()]
 
 
 def test_an_array_is_kept_and_made_again_where_samples_or_array_changed(board, data):

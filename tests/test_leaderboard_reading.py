@@ -19,7 +19,7 @@ from detox_bench.leaderboard.content import canonical_json, pack_lines
 from detox_bench.leaderboard.json_of_strangers import MOST_DEPTH, parse_json, read_json, too_deep
 from detox_bench.leaderboard.reading import (
     SampleLimits,
-    read_badge,
+    read_badges,
     read_sample_lines,
     unpacked,
     unpacked_lines,
@@ -134,7 +134,7 @@ BAD_FILES = {
     "more behind": (pack_lines(sample_lines("x")) + b"MZ", "holds more behind the end"),
     "two members": (gzip.compress(b"") * 2, "holds more behind the end"),
     "half a line": (gzip.compress(line().encode()), "ends in half a line"),
-    "a long line": (gzip.compress(b"[" + b" " * 10**6 + b"]\n"), "a line of more than 8,480 bytes"),
+    "a long line": (gzip.compress(b"[" + b" " * 10**6 + b"]\n"), "a line of more than 2,240 bytes"),
     "many lines": (gzip.compress((line() + "\n").encode() * 201), "more lines than the list has"),
     "many bad lines": (gzip.compress(b"\n" * 10**6), "was not read further"),
 }
@@ -144,6 +144,40 @@ BAD_FILES = {
 def test_a_file_of_samples_that_is_none_is_told_why(tmp_path, name):
     content, sentence = BAD_FILES[name]
     assert sentence in read_sample_lines(packed(tmp_path, content), LIMITS).problems[-1]
+
+
+#: A good line in another form: the same value to a reader of JSON.
+OTHER_FORMS = {
+    "spaces": lambda text: json.dumps(json.loads(text)),
+    "a space before a number": lambda text: text.replace('"scores":[', '"scores":[ '),
+    "keys in another order": lambda text: canonical(dict(reversed(json.loads(text).items()))),
+    "a number with more digits": lambda text: re.sub(r'("scores":\[[^,]+)', r"\g<1>00", text),
+    "a whole number for a share": lambda text: canonical(json.loads(text) | {"scores": [0, 1, 1]}),
+    "a default that is left out": lambda text: line(perplexities=None).replace(
+        '"perplexities":null,', ""
+    ),
+    "an escape": lambda text: text.replace("sample/", "s\\u0061mple/"),
+    "a key twice": lambda text: text.replace("{", '{"asked":"0",', 1),
+    "a carriage return": lambda text: text + "\r",
+}
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+def test_lines_have_one_form_and_reading_stops_at_the_first_of_another(tmp_path, form):
+    changed = OTHER_FORMS[form](line())
+    assert changed != line()
+    content = gzip.compress("".join(f"{each}\n" for each in [line(), *[changed] * 99]).encode())
+    found = read_sample_lines(packed(tmp_path, content), LIMITS)
+    assert len(found.lines) == 1
+    first = found.problems[0]
+    assert first.startswith("samples.jsonl.gz line 2 ")
+    if form != "a key twice":
+        assert len(found.problems) == 1
+        assert first.endswith("shortest numbers); it was not read further.")
 
 
 def test_unpacking_stops_at_the_limit(monkeypatch):
@@ -176,14 +210,31 @@ def test_a_folder_holds_the_files_of_a_submission_alone(tmp_path):
     assert misplaced(tmp_path / "run.py") == ["run.py is no folder of a submission."]
 
 
-def test_a_badge_is_one_of_four(tmp_path):
-    (tmp_path / "badge.json").write_text('{"badge": "best", "date": "today"}', "utf-8")
-    found = read_badge(tmp_path)
-    assert found.record is None
-    assert [each.split(", and ")[0] for each in found.problems] == [
-        "badge.json: badge is 'best'",
-        "badge.json: date is 'today'",
+def badges_in(folder, *raw):
+    (folder / "badge.json").write_text(json.dumps(raw), "utf-8")
+    return read_badges(folder)
+
+
+def test_a_submission_has_several_badges_each_one_of_four(tmp_path):
+    assert read_badges(tmp_path) == ((), [])
+    good = {"badge": "contaminated", "date": "2026-01-31", "note": None}
+    found = badges_in(tmp_path, good, {"badge": "best", "date": "2026-01-31"})
+    assert [each.badge for each in found.badges] == ["contaminated"]
+    assert found.problems[0].startswith("badge.json, badge 2: badge is 'best', and should be")
+    found = badges_in(tmp_path, good, good | {"badge": "reproduced"})
+    assert [each.badge for each in found.badges] == ["contaminated", "reproduced"]
+    assert found.problems == []
+    (tmp_path / "badge.json").write_text(json.dumps(good), "utf-8")
+    assert read_badges(tmp_path).problems == [
+        "badge.json holds an object of 3, not a list of up to 20 badges."
     ]
+
+
+@pytest.mark.parametrize("date", ["today", "2026-02-30", "20260131", "2999-01-01"])
+def test_the_date_of_a_badge_is_one_and_not_in_the_future(tmp_path, date):
+    found = badges_in(tmp_path, {"badge": "removed", "date": date})
+    wanted = "a date as 2026-01-31 that is not in the future"
+    assert found.problems == [f"badge.json, badge 1: date is '{date}', and should be: {wanted}."]
 
 
 def test_what_strangers_wrote_stands_escaped_and_short_in_a_sentence():

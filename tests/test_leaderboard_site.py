@@ -197,22 +197,60 @@ def test_strips_are_on_one_scale_from_no_change_to_the_largest(tmp_path):
     """0 is right, the lowest bound left, so a place is a share of the lowest bound."""
     found, _ = gather(write_board(tmp_path / "b"), SUITE)
     ranked = found.main.ranked
-    lowest = min(row.mean.metrics["emt"].difference.low for row in ranked)
+    lowest = min(row.counted.change.low for row in ranked)
     for row in ranked:
         text = str(strips_of(ranked).draw(row))
         zero = float(re.search(r'<line x1="([\d.]+)" x2="\1"', text)[1])
         middle = float(re.search(r'cx="([\d.]+)"', text)[1])
         width = zero - 3  # the left end is one radius in
-        assert (zero - middle) / width == pytest.approx(row.change / lowest, abs=0.002)
+        assert (zero - middle) / width == pytest.approx(
+            row.counted.change.estimate / lowest, abs=0.002
+        )
     assert strips_of(ranked[:1]).draw(ranked[0]) is None  # nothing to compare with
 
 
+def test_the_page_tells_the_counted_change_from_the_change_as_it_is(site):
+    """What counts of neurons is -0.05 in all languages but ko, where toxicity falls by 0.55."""
+    own = next(row for row in rows(site) if row["model"] == "lab/neurons")
+    assert own["uncounted"] == ["ko"]
+    mean, ko, de = (own["numbers"][code] for code in ("mean", "ko", "de"))
+    assert mean["counted_change"] == pytest.approx(-0.05 * 16 / 17, abs=0.01)
+    assert mean["emt_change"] < mean["counted_change"] < mean["counted_change_high"]
+    assert (ko["counted_change"], ko["counted_change_low"]) == (0.0, None)
+    assert ko["emt_change"] < -0.4
+    assert de["counted_change"] == de["emt_change"]
+    words = "text wrecked, fall not counted: ko"
+    board = text_of_main((site / "index.html").read_text("utf-8"))
+    page = text_of_main((site / "models" / "lab__neurons.html").read_text("utf-8"))
+    assert board.count(words) == 1
+    assert f"mean of languages; {words}" in page
+    assert "mean of languages, as it is" in page
+    base = next(row for row in rows(site) if row["model"] == "lab/base")
+    assert base["uncounted"] is None
+    assert base["numbers"]["mean"]["counted_change"] is None
+
+
+def test_the_page_of_a_model_names_whom_it_is_tied_with(site):
+    texts = {
+        name: text_of_main((site / "models" / f"lab__{name}.html").read_text("utf-8"))
+        for name in ("dpo", "neurons", "wrecked")
+    }
+    assert "lab/dpo-again; surely better are 0, surely worse 2" in texts["dpo"]
+    assert "nobody; surely better are 2, surely worse 1" in texts["neurons"]
+    assert "Tied with" not in texts["wrecked"]
+
+
+def test_of_many_that_a_model_is_tied_with_the_first_are_named(tmp_path):
+    made = [BASE, *(Made(f"lab/m-{n:02}") for n in range(20))]
+    found, _ = gather(write_board(tmp_path / "b", made), SUITE)
+    build(found, tmp_path / "site")
+    page = (tmp_path / "site" / "models" / "lab__m-00.html").read_text("utf-8")
+    assert " and 7 more; surely better are 0" in text_of_main(page)
+    assert page.count('<a href="../models/lab__m-') == 12
+
+
 def test_a_fall_by_wrecked_text_has_no_colour_of_a_fall(tmp_path):
-    board = write_board(tmp_path / "b", [BASE, Made("lab/dpo", lowers=0.2)])
-    (file,) = (board / "submissions" / "lab__dpo").rglob("submission.json")
-    stated = json.loads(file.read_text())
-    stated["change"]["de"]["verdict"] = "cleaner but degenerate"
-    file.write_text(json.dumps(stated))
+    board = write_board(tmp_path / "b", [BASE, Made("lab/dpo", lowers=0.2, wrecked=("de",))])
     found, _ = gather(board, SUITE)
     (row,) = heat_rows(found.main, ["de", "fr"])
     assert [cell.tone for cell in row.cells] == ["doubtful sure", "fall-4 sure"]

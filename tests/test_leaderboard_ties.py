@@ -23,12 +23,15 @@ def rows(*means: float, noise: float = 0.1, seed: int = 0):
 def test_rows_far_apart_are_ranked_and_near_ones_share_a_rank():
     found = standings(rows(-0.5, -0.2, -0.201, 0.1), PROMPTS)
     # One row is surely better than the two in the middle; each of these may be second or third.
-    assert found == [Standing(1, 1), Standing(2, 3), Standing(2, 3), Standing(4, 4)]
+    assert found == [Standing(1, 1), Standing(2, 3, (2,)), Standing(2, 3, (1,)), Standing(4, 4)]
 
 
 def test_the_order_of_rows_does_not_change_where_they_stand():
     changes = rows(-0.5, -0.2, -0.201, 0.1)
-    turned = standings(changes[::-1], PROMPTS)
+    turned = [
+        each._replace(tied=tuple(3 - place for place in each.tied))
+        for each in standings(changes[::-1], PROMPTS)
+    ]
     assert turned[::-1] == standings(changes, PROMPTS)
 
 
@@ -51,7 +54,16 @@ def test_one_row_and_none_and_one_item_have_no_rival():
     assert standings(rows(-0.1), PROMPTS) == [Standing(1, 1)]
     assert standings(np.empty((0, 80)), PROMPTS) == []
     one = Prompts(["de"], ["1"])
-    assert standings(np.array([[0.0], [-1.0]]), one) == [Standing(1, 2)] * 2
+    assert standings(np.array([[0.0], [-1.0]]), one) == [
+        Standing(1, 2, (1,)),
+        Standing(1, 2, (0,)),
+    ]
+
+
+def test_the_better_the_worse_and_the_tied_are_all_others():
+    """Of n rows: rank - 1 better, n - lowest worse, the others but the row itself are tied."""
+    for each in standings(rows(-0.4, -0.35, -0.34, -0.3, -0.1, 0.0), PROMPTS):
+        assert (each.rank - 1) + (6 - each.lowest) + len(each.tied) == 5
 
 
 def test_the_difference_is_that_of_the_means_over_languages_and_a_missing_prompt_is_left_out():

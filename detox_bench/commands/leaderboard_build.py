@@ -28,9 +28,10 @@ def build_site(
 ) -> None:
     """Write the leaderboard as a static site that works offline and without JavaScript.
 
-    Rows are ranked by the change of toxicity against their own base model, inside a band of
-    quality. Two rows share a rank unless one is surely better, by a paired bootstrap over the
-    prompts with all pairs' intervals holding at once. The same board gives the same bytes.
+    Rows are ranked by the change of toxicity against their own base model, which a maintainer has
+    reproduced, inside a band of quality; a fall in a language of wrecked text counts as 0. Two rows
+    share a rank unless one is surely better, by a paired bootstrap over the prompts with all pairs'
+    intervals holding at once. The same board gives the same bytes.
     """
     from detox_bench.leaderboard.site import build, check_output, commit_of, gather
     from detox_bench.leaderboard.specification import load_specification

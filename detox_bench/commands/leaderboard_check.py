@@ -8,12 +8,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from detox_bench.errors import DetoxBenchError
 from detox_bench.runs import check_files, write_json
 
 if TYPE_CHECKING:
     from detox_bench.leaderboard.checking import Checking
 
 _WIDTH = 130
+_BADGE = "samples-checked"
 
 
 def check_submissions(
@@ -42,6 +44,14 @@ def check_submissions(
         Path | None,
         typer.Option("--markdown", help="Write a summary with the neighbours on the board."),
     ] = None,
+    write_badge: Annotated[
+        bool,
+        typer.Option(
+            "--write-badge",
+            help="For maintainers: give what is fine the badge `samples-checked`, which says that "
+            "its numbers were computed again.",
+        ),
+    ] = False,
 ) -> None:
     """Check submissions: every number is computed again from the samples.
 
@@ -60,8 +70,24 @@ def check_submissions(
         write_json(json_file, found.as_json())
     if markdown_file is not None:
         markdown_file.write_text(markdown(found), "utf-8")
+    if write_badge:
+        _write_badges(found)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+def _write_badges(found: "Checking") -> None:
+    """Badge what is fine and has no such badge; nothing where the board itself was changed."""
+    from detox_bench import __version__
+    from detox_bench.leaderboard.entries import add_badge, has_badge
+
+    if found.board_problems:
+        raise DetoxBenchError("What is on the board was changed: no badge was written.")
+    fine = [each.folder for each in found.checked if not each.problems]
+    new = [folder for folder in fine if not has_badge(folder, _BADGE)]
+    for folder in new:
+        add_badge(folder, _BADGE, f"All numbers computed again by detox-bench {__version__}")
+    typer.echo(f"{len(new)} badges {_BADGE} written; {len(fine) - len(new)} were there.")
 
 
 def _print(found: "Checking") -> None:
@@ -83,6 +109,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
         check_submissions,
         "Examples:\n\n"
         "`detox-bench leaderboard check leaderboard/submissions/you__model`\n\n"
-        "`detox-bench leaderboard check leaderboard --against origin/main --markdown check.md`",
+        "`detox-bench leaderboard check leaderboard --against origin/main --markdown check.md`\n\n"
+        "`detox-bench leaderboard check leaderboard --write-badge`",
     ),
 }

@@ -77,7 +77,8 @@ def add(store: Path, wish: Wish, suite: Specification) -> Added:
     check_run(run.record, run.samples, suite, prompt_list)
     base = find_base(wish.place, wish.base, suite) if wish.base else None
     _check_base(wish, base)
-    method = method_of(wish.told, run.record)
+    weights = base.submission.model.weights_sha256 if base else None
+    method = method_of(wish.told, run.record, weights)
     card = _model_card(wish.model, str(run.record.identity["weights_sha256"]))
     judged = judge_run(run, track, _perplexity_model(wish, wish.told.kind, run.record), base)
     return _put(wish, suite, judged, base, (card, method))
@@ -123,7 +124,7 @@ def _put(
 ) -> Added:
     run, scorer = judged.run, judged.scorer
     lines = lines_of_run(run.samples, scorer, judged.model, run.prompts, suite.quality)
-    check_scored(lines, suite.most_unscored)
+    check_scored(lines, suite.most_unscored_on(wish.place.track))
     stated = Stated(
         wish.place.prompt_list,
         wish.place.track,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from detox_bench.leaderboard import shown
-from detox_bench.leaderboard.ranking import BASE_REASON, METRIC, REFERENCE_REASON, Row
+from detox_bench.leaderboard.counted_change import METRIC, stated_change
+from detox_bench.leaderboard.ranking import BASE_REASON, REFERENCE_REASON, Row
 from detox_bench.leaderboard.submission import Estimate, LanguageChange
 from detox_bench.reports.cells import NOTHING, Cell
 from detox_bench.reports.toxicity_tables import ICONS
@@ -23,9 +24,13 @@ COLUMNS = (
     BoardColumn("rank", "1 + the number of ranked models that are surely better; below, the range"),
     BoardColumn("model", "Its name, method and base model, and its badges", numeric=False),
     BoardColumn(
+        "counted change",
+        "What ranks: the change of EMT, where a fall in a language with wrecked text counts as 0",
+    ),
+    BoardColumn(
         "change of EMT",
-        "What ranks: expected maximum toxicity less that of the own base, mean of languages, in "
-        "points of a percentage; EMT is the mean over prompts of the most toxic continuation",
+        "Expected maximum toxicity less that of the own base, mean of languages, in points of a "
+        "percentage; EMT is the mean over prompts of the most toxic continuation",
     ),
     BoardColumn("EMT, base → after", "Expected maximum toxicity of the base and of the model, %"),
     BoardColumn(
@@ -56,6 +61,8 @@ GROUPS: Mapping[str, str] = {
 _BESIDE = {BASE_REASON: BASE, REFERENCE_REASON: REFERENCE}
 #: So many letters of what a stranger wrote fit into a cell; the whole stands on the model's page.
 CELL = 40
+#: So many languages are named where their falls do not count, else counted.
+_NAMED = 6
 
 
 def group_of(row: Row) -> str:
@@ -72,8 +79,17 @@ def rank_words(row: Row) -> tuple[str, str]:
     """Return the rank, and between which ranks the row surely is."""
     if row.standing is None:
         return NOTHING, ""
-    rank, lowest = row.standing
+    rank, lowest = row.standing.rank, row.standing.lowest
     return str(rank), "" if rank == lowest else f"{rank} to {lowest}"
+
+
+def uncounted_words(row: Row) -> str:
+    """Return in which languages a fall of the row does not count; empty where there is none."""
+    found = row.counted.left_out if row.counted else ()
+    if not found:
+        return ""
+    named = ", ".join(found) if len(found) <= _NAMED else f"{len(found)} languages"
+    return f"text wrecked, fall not counted: {named}"
 
 
 def about(row: Row) -> str:
@@ -85,9 +101,14 @@ def about(row: Row) -> str:
     return f"{made} {shown.text_of(stated.base_model.name)}"
 
 
-def change_cell(row: Row) -> Cell:
+def counted_cell(row: Row) -> Cell:
     """Return what a row is ranked by, with its interval."""
-    return shown.difference_cell(_difference(row.mean, METRIC))
+    return shown.difference_cell(row.counted.change if row.counted else None)
+
+
+def change_cell(row: Row) -> Cell:
+    """Return the change of a row as it is, with its interval."""
+    return shown.difference_cell(stated_change(row.entry.submission))
 
 
 def cells_of(row: Row, place: int) -> list[Cell]:
@@ -99,6 +120,7 @@ def cells_of(row: Row, place: int) -> list[Cell]:
     return [
         Cell(place_of(row), between, float(place)),
         Cell(shown.text_of(stated.model.name)),
+        counted_cell(row),
         change_cell(row),
         shown.levels_cell(emt) if emt else shown.percent_cell(_level(stated.mean.get(METRIC))),
         shown.difference_cell(_difference(mean, "toxicity_probability")),

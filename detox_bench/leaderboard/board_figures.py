@@ -12,7 +12,8 @@ from markupsafe import Markup
 from detox_bench.leaderboard import shown
 from detox_bench.leaderboard.board_cells import BASE, NOT_RANKED, RANKED, REFERENCE, group_of
 from detox_bench.leaderboard.board_rows import anchor, page_of
-from detox_bench.leaderboard.ranking import METRIC, Ranking, Row
+from detox_bench.leaderboard.counted_change import METRIC
+from detox_bench.leaderboard.ranking import Ranking, Row
 from detox_bench.reports.cells import number, signed
 from detox_bench.reports.svg import Axis, element, figure, horizontal, ticks, vertical, words_at
 
@@ -32,10 +33,12 @@ MARKS: Mapping[str, Mark] = {
     BASE: Mark("unchanged", "◆", "M0 -5.5L5.5 0L0 5.5L-5.5 0Z"),
     REFERENCE: Mark("invalid", "■", "M-4 -4H4V4H-4Z"),
 }
-_SIZE = (560.0, 400.0)
+#: In user units: at 390 pixels a figure is shown about as wide, so that text stays legible.
+_SIZE = (384.0, 340.0)
+_BEYOND = "outside the band of quality"
 #: Beside so many points or fewer, each has its name.
 _NAMED = 12
-_LETTERS = 26
+_LETTERS = 20
 #: Marks of a logarithmic axis, of less than a power of ten and of more.
 _MULTIPLES = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0)
 _FEW_MULTIPLES = (1.0, 2.0, 5.0)
@@ -83,7 +86,7 @@ class _Plane(NamedTuple):
     def axes(self) -> tuple[Axis, Axis]:
         """Return both axes; no change, × 1 or 0 points, and the limit are always in sight."""
         upright = [0.0, self.limit or 0.0, *(p.y for p in self.points)]
-        x = Axis(*_padded([p.x for p in self.points]), 60.0, _SIZE[0] - 24)
+        x = Axis(*_padded([p.x for p in self.points]), 52.0, _SIZE[0] - 12)
         return x, Axis(*_padded(upright), _SIZE[1] - 44, 10.0)
 
 
@@ -137,15 +140,16 @@ def _scatter(plane: _Plane) -> Markup | None:
     x, y = plane.axes()
     few = len(plane.points) <= _NAMED
     parts = [_outside(plane.limit, x, y)] if plane.limit is not None else []
-    parts += [vertical(x, tick, y.start) for tick in ticks(x.low, x.high, 6)]
+    parts += [vertical(x, tick, y.start) for tick in ticks(x.low, x.high, 5)]
     parts += _powers(y, x) if plane.logarithmic else [horizontal(y, t, x) for t in _ticks(y)]
     parts += _axis_names(plane.names, x, y)
     parts += [_mark(p, x, y, plane.logarithmic, few) for p in plane.points]
-    parts += _names(plane.points, x, y) if few else []
+    taken = _Box(x.stop - 4 - len(_BEYOND) * _LETTER, x.stop - 4, y.stop + 10)
+    parts += _names(plane.points, x, y, [taken] if plane.logarithmic else []) if few else []
     names, count = ", ".join(plane.names), len(plane.points)
     words = f"{names}: {count} models; their numbers are in the table."
     name = plane.title.lower().replace(" ", "-")
-    return figure(parts, _SIZE, (plane.title, words), name, "wide")
+    return figure(parts, _SIZE, (plane.title, words), name, "narrow plane", "group")
 
 
 def _ticks(axis: Axis) -> list[float]:
@@ -163,8 +167,7 @@ def _outside(limit: float, x: Axis, y: Axis) -> Markup:
     """Return what lies above the limit of the band, shaded and named."""
     height, width = y.place(limit) - y.stop, x.stop - x.start
     area = element("rect", x=x.start, y=y.stop, width=width, height=height, class_="outside")
-    words = words_at("outside the band of quality", x.stop - 4, y.stop + 14, "end", "tick")
-    return element("g", area, words)
+    return element("g", area, words_at(_BEYOND, x.stop - 4, y.stop + 14, "end", "tick"))
 
 
 def _mark(point: Point, x: Axis, y: Axis, logarithmic: bool, reached: bool) -> Markup:
@@ -178,10 +181,10 @@ def _mark(point: Point, x: Axis, y: Axis, logarithmic: bool, reached: bool) -> M
     return element("a", tip, shape, href=point.link, class_=f"tone-{mark.tone}", **stop)
 
 
-def _names(points: Sequence[Point], x: Axis, y: Axis) -> list[Markup]:
-    """Return the names beside the marks; one that would lie on another or a mark is left out."""
+def _names(points: Sequence[Point], x: Axis, y: Axis, others: Sequence[_Box]) -> list[Markup]:
+    """Return the names beside the marks; one that would lie on a mark or ``others`` is left out."""
     marks = [(x.place(p.x), y.place(p.y)) for p in points]
-    taken = [_Box(cx - 4, cx + 4, cy) for cx, cy in marks]
+    taken = [*others, *(_Box(cx - 4, cx + 4, cy) for cx, cy in marks)]
     made = []
     for point, (cx, cy) in zip(points, marks, strict=True):
         name = point.name.rpartition("/")[2]

@@ -16,18 +16,22 @@ from detox_bench.leaderboard.board_cells import (
     about,
     cells_of,
     group_of,
+    uncounted_words,
 )
+from detox_bench.leaderboard.counted_change import METRIC, gains_nothing
 from detox_bench.leaderboard.entries import Entry
 from detox_bench.leaderboard.interval_strips import Strips, strips_of
-from detox_bench.leaderboard.ranking import METRIC, Ranking, Row
+from detox_bench.leaderboard.ranking import Ranking, Row
+from detox_bench.leaderboard.submission import LanguageChange
 from detox_bench.reports.cells import Cell
 
 
 class BoardRow(NamedTuple):
     """A line of the table: ``cells`` of ``COLUMNS``, and what the page's filters look at.
 
-    ``changes`` is JSON: the change of EMT, low and high in percent, by language. ``strip`` draws
-    the interval of the mean.
+    ``uncounted`` says in which languages a fall does not count. ``changes`` is JSON by language:
+    the change of EMT, low and high in percent, and whether it counts. ``strip`` draws the interval
+    of what ranks.
     """
 
     key: str
@@ -36,6 +40,7 @@ class BoardRow(NamedTuple):
     badges: Sequence[str]
     about: str
     reason: str
+    uncounted: str
     cells: Sequence[Cell]
     method: str
     size: str
@@ -83,7 +88,8 @@ def _board_row(row: Row, place: int, strips: Strips) -> BoardRow:
     stated = row.entry.submission
     licence = shown.text_of(stated.model.licence, CELL)
     name, made = shown.text_of(stated.model.name), about(row)
-    words = (name, made, stated.method.kind, *row.entry.badges, licence, row.reason)
+    uncounted = uncounted_words(row)
+    words = (name, made, stated.method.kind, *row.entry.badges, licence, row.reason, uncounted)
     return BoardRow(
         key=anchor(row.entry),
         link=f"{page_of(row.entry)}#{anchor(row.entry)}",
@@ -91,6 +97,7 @@ def _board_row(row: Row, place: int, strips: Strips) -> BoardRow:
         badges=row.entry.badges,
         about=made,
         reason=row.reason if group_of(row) == NOT_RANKED else "",
+        uncounted=uncounted,
         cells=cells_of(row, place),
         method=stated.method.kind,
         size=shown.size_class(stated.model.parameters),
@@ -103,13 +110,12 @@ def _board_row(row: Row, place: int, strips: Strips) -> BoardRow:
 
 def _changes(row: Row) -> str:
     found = shown.by_language(row.entry.submission.change)
-    known = {
-        code: each.metrics[METRIC].difference
-        for code, each in found.items()
-        if METRIC in each.metrics
-    }
-    rounded = {
-        code: [None if x is None else round(100 * x, 1) for x in (d.estimate, d.low, d.high)]
-        for code, d in known.items()
-    }
+    known = {code: each for code, each in found.items() if METRIC in each.metrics}
+    rounded = {code: [*_rounded(each), not gains_nothing(each)] for code, each in known.items()}
     return json.dumps(rounded, separators=(",", ":"))
+
+
+def _rounded(found: LanguageChange) -> list[float | None]:
+    change = found.metrics[METRIC].difference
+    bounds = (change.estimate, change.low, change.high)
+    return [None if each is None else round(100 * each, 1) for each in bounds]

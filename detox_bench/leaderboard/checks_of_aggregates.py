@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from detox_bench.errors import DetoxBenchError
 from detox_bench.leaderboard.aggregates import Measuring, aggregate
 from detox_bench.leaderboard.case import Case
-from detox_bench.leaderboard.checks_of_samples import sample_counts
+from detox_bench.leaderboard.checks_of_samples import prompt_ids, sample_counts
 from detox_bench.leaderboard.wording import plain, shown
 
 #: Aggregates that were computed again may be so far apart, absolutely or relatively.
@@ -45,7 +45,8 @@ def aggregates(case: Case) -> list[str]:
 def _computable(case: Case) -> bool:
     """Whether the samples are whole; what is wrong with them is said elsewhere."""
     based = case.submission.base_model is None or case.base is not None
-    return case.submitted.samples_whole and based and not sample_counts(case)
+    whole = case.submitted.samples_whole and not sample_counts(case) and not prompt_ids(case)
+    return whole and based
 
 
 def _plain(value: object) -> object:

@@ -1,43 +1,29 @@
-"""Checks against what else is on the board: the base, earlier runs, and copies."""
+"""Checks against what else is on the board: names, earlier runs, weights, and copies."""
 
 from collections.abc import Iterable
 
-from detox_bench.leaderboard.case import Case, base_spot
+from detox_bench.leaderboard.case import Case
 from detox_bench.leaderboard.copies import Overlap, overlap, sketch_of, sketches
 from detox_bench.leaderboard.folders import Spot
 from detox_bench.leaderboard.submission import Submission
 from detox_bench.leaderboard.wording import listed, plain
 
-#: Texts of two models may agree so far above chance: with one seed our engine gives a model and its
-#: edits 4 % of their texts in common (three runs of mini-mgpt, 42,500 texts each).
+#: Two models may share so many of the texts that stand for one prompt alone. Three runs of
+#: mini-mgpt with one seed (itself, after DPO, with edited neurons) share at most 0.4 % of 36,000,
+#: and 0.9 % of the 1,200 in a sketch.
 MOST_SHARED = 0.25
 #: The same for a base and what was made from it, where an edit may be small.
 MOST_SHARED_BY_KIN = 0.95
 
 
-def base_on_board(case: Case) -> list[str]:
-    """Look up the base: on the board, same list and track, itself a base, judged by one model."""
-    spot = base_spot(case.submission)
-    if spot is None:
-        return []
-    if case.base is None:
-        there = case.board.has(spot)
-        return [
-            f"The base model {listed(spot)} {'cannot be read' if there else 'is not on the board'}."
-            " Submit the base first (`add --method base`)."
-        ]
-    base, own = case.base.submission, case.submission
-    pairs = (
-        ("prompt_list", base.prompt_list, own.prompt_list),
-        ("track", base.track, own.track),
-        ("perplexity_judge", base.perplexity_judge, own.perplexity_judge),
-        ("method.kind", base.method.kind, "base"),
-        ("run_id", base.run_id, spot.run_id),
-    )
+def name_new(case: Case) -> list[str]:
+    """See that the name differs from every other on the board by more than case."""
+    own = case.spot.model
     return [
-        f"The base model's {name} is {plain(str(found))}, and should be {plain(str(wanted))}."
-        for name, found, wanted in pairs
-        if found != wanted
+        f"The name {plain(own)} differs from {plain(other)}, which is on the board, by case alone. "
+        "Choose another, or the same."
+        for other in case.board.models()
+        if other != own and other.casefold() == own.casefold()
     ]
 
 
@@ -61,12 +47,32 @@ def samples_new(case: Case) -> list[str]:
     ]
 
 
+def weights_new(case: Case) -> list[str]:
+    """See that no other model on the board has the same weights with the same edit."""
+    own = _computed_by(case.submission)
+    words = [str(word) for word in own if word is not None]
+    found = (
+        (spot, case.board.read(spot)) for spot in _others(case) if case.board.mentions(spot, words)
+    )
+    return [
+        f"Its weights{' and edited neurons' if own[1] else ''} are those of {plain(spot.model)} "
+        f"(run {spot.run_id[:12]}): one model under two names. Submit it under the one there."
+        for spot, other in found
+        if other is not None and _computed_by(other) == own
+    ]
+
+
+def _computed_by(submission: Submission) -> tuple[str, object]:
+    """Return what computes: the weights, and the edit of neurons if there is one."""
+    return submission.model.weights_sha256, submission.identity.get("intervention")
+
+
 def copies(case: Case) -> list[str]:
     """Compare a part of the texts with those of every other model on the board."""
     own, found = sketch_of(case.submitted.lines), []
     for spot, sketch in sketches(case.board, _others(case)):
         shared = overlap(own, sketch)
-        if shared.excess > MOST_SHARED:
+        if shared.same > MOST_SHARED:
             found += _copied(case, spot, shared)
     return found
 
@@ -74,14 +80,13 @@ def copies(case: Case) -> list[str]:
 def _copied(case: Case, spot: Spot, shared: Overlap) -> list[str]:
     other = case.board.read(spot)
     kin = other is not None and _kin(case.submission, other)
-    if shared.excess <= (MOST_SHARED_BY_KIN if kin else MOST_SHARED):
+    if shared.same <= (MOST_SHARED_BY_KIN if kin else MOST_SHARED):
         return []
     if case.reference and other is not None and other.model.name.startswith("reference/"):
         return []
     return [
-        f"{shared.same:.0%} of its texts are those of {plain(spot.model)} (run "
-        f"{spot.run_id[:12]}), where {shared.chance:.0%} would be by chance: a copy under another "
-        "name?"
+        f"{shared.same:.0%} of the texts that {plain(spot.model)} (run {spot.run_id[:12]}) wrote "
+        "for one prompt alone are here too, for the same prompts: a copy under another name?"
     ]
 
 
@@ -94,7 +99,9 @@ def _kin(one: Submission, other: Submission) -> bool:
 
 
 def _others(case: Case) -> Iterable[Spot]:
-    return (spot for spot in case.board.spots() if spot.model != case.spot.model)
+    """Yield the submissions of other models, but for those that maintainers removed."""
+    spots = (spot for spot in case.board.spots() if spot.model != case.spot.model)
+    return (spot for spot in spots if not case.board.removed(spot))
 
 
 def _earlier(case: Case) -> list[tuple[Spot, Submission]]:

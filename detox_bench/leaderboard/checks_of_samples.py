@@ -100,12 +100,13 @@ def asked(case: Case) -> list[str]:
 
 def unscored(case: Case) -> list[str]:
     """Count the samples without a score."""
+    most = case.suite.most_unscored_on(case.submission.track)
     rates = {code: _missing(lines) for code, lines in by_language(case.submitted.lines).items()}
+    allowed = f"{most:.0%} is the most" if most else "this scorer scores every text"
     return [
-        f"{rate:.1%} of the samples in {plain(code)} are unscored; {case.suite.most_unscored:.0%} "
-        "is the most."
+        f"{rate:.2%} of the samples in {plain(code)} are unscored; {allowed}."
         for code, rate in rates.items()
-        if rate > case.suite.most_unscored
+        if rate > most
     ]
 
 

@@ -91,10 +91,14 @@ def in_order(lines: Iterable[SampleLine]) -> list[SampleLine]:
     return sorted(ordered, key=lambda line: not in_sketch(line.prompt_id))
 
 
+def packed_line(line: SampleLine) -> str:
+    """Return the one form that a line of samples has in a file; nothing else is read as one."""
+    return canonical_json(line.model_dump(mode="json"))
+
+
 def pack_lines(lines: Iterable[SampleLine]) -> bytes:
     """Return the content of ``samples.jsonl.gz``: equal lines give equal bytes (no time in it)."""
-    rows = (canonical_json(line.model_dump(mode="json")) for line in in_order(lines))
-    text = "".join(f"{row}\n" for row in rows)
+    text = "".join(f"{packed_line(line)}\n" for line in in_order(lines))
     return gzip.compress(text.encode(), compresslevel=9, mtime=0)
 
 

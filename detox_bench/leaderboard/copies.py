@@ -26,30 +26,32 @@ _LONGEST = 100_000
 #: The fields that a sketch needs, as ``content.pack_lines`` writes them.
 _PROMPT = re.compile(rb'"prompt_id":"([^"\\]{1,200})"')
 _TEXTS = re.compile(rb'"texts":\["([0-9a-f",]*)"\]')
+#: Tells the first of equal texts from the second: an odd number, 2^64 over the golden ratio.
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Sketch(NamedTuple):
-    """The ``(n,)`` keys of chosen prompts, each once, and the ``(n, k)`` hashes of their texts."""
+    """The texts of chosen prompts: the ``(n,)`` keys of these, each once, and two of ``(n, k)``.
+
+    ``codes`` are numbers of prompt, text, and how often the text stood there before; ``own`` says
+    whether a text stands for one prompt alone.
+    """
 
     keys: NDArray[np.uint64]
-    texts: NDArray[np.uint64]
+    codes: NDArray[np.uint64]
+    own: NDArray[np.bool_]
 
 
 class Overlap(NamedTuple):
-    """How many texts two submissions share, as a share of those that both sketches have.
+    """How many of another submission's own texts one has too, as a share of those ``compared``.
 
-    ``same`` is of texts with the same prompt and sample number, ``chance`` of those of the same
-    prompt with the next sample number: what two models that write short or common texts share.
+    A text is a submission's own if it stands for one prompt alone: the empty one, and the short and
+    common ones that any two models share, do not count. The samples of a prompt are compared
+    without their order, and a text that stands twice must be there twice.
     """
 
     same: float
-    chance: float
     compared: int
-
-    @property
-    def excess(self) -> float:
-        """How far above chance the texts agree, 1 for a copy, as Cohen's kappa has it."""
-        return (self.same - self.chance) / (1 - self.chance) if self.chance < 1 else 0.0
 
 
 def sketch_of(lines: Iterable[SampleLine]) -> Sketch:
@@ -59,13 +61,12 @@ def sketch_of(lines: Iterable[SampleLine]) -> Sketch:
 
 
 def overlap(one: Sketch, other: Sketch) -> Overlap:
-    """Compare two sketches on the prompts that both have; none if they differ in k."""
-    _, left, right = np.intersect1d(one.keys, other.keys, True, return_indices=True)
-    if not len(left) or one.texts.shape[1] != other.texts.shape[1]:
-        return Overlap(0.0, 0.0, 0)
-    first, second = one.texts[left], other.texts[right]
-    same, chance = first == second, first == np.roll(second, 1, axis=1)
-    return Overlap(float(same.mean()), float(chance.mean()), same.size)
+    """Look for the own texts of ``other`` in ``one``, at the prompts that both have."""
+    counted = other.own & np.isin(other.keys, one.keys)[:, None]
+    if not counted.any():
+        return Overlap(0.0, 0)
+    found = np.isin(other.codes[counted], one.codes)
+    return Overlap(float(found.mean()), found.size)
 
 
 def sketches(board: Board, spots: Iterable[Spot]) -> Iterator[tuple[Spot, Sketch]]:
@@ -104,6 +105,21 @@ def _sketch(prompts: Iterable[tuple[str, NDArray[np.uint64]]]) -> Sketch:
     """Return the sketch of ids of prompts with hashes of texts; k is that of the first."""
     found = {key_of(prompt): texts for prompt, texts in prompts}
     k = len(next(iter(found.values()), ()))
-    whole = {key: found[key] for key in sorted(found) if len(found[key]) == k}
-    hashes = np.array(list(whole.values()), dtype=np.uint64).reshape(len(whole), k)
-    return Sketch(np.array(list(whole), dtype=np.uint64), hashes)
+    whole = {key: texts for key, texts in found.items() if len(texts) == k}
+    keys = np.array(list(whole), dtype=np.uint64)
+    texts = np.sort(np.array(list(whole.values()), dtype=np.uint64).reshape(len(whole), k))
+    new = np.ones(texts.shape, dtype=bool)
+    new[:, 1:] = texts[:, 1:] != texts[:, :-1]
+    prompts_of, times = np.unique(texts[new], return_counts=True)
+    before = _before(new)
+    return Sketch(
+        keys,
+        (texts ^ keys[:, None]) + before * _ODD,
+        ~np.isin(texts, prompts_of[times > 1]),
+    )
+
+
+def _before(new: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return how many places before it, in its row, each text's first equal stands."""
+    places = np.arange(new.shape[1])
+    return (places - np.maximum.accumulate(np.where(new, places, 0), axis=1)).astype(np.uint64)

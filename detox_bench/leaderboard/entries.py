@@ -1,5 +1,7 @@
-"""The submissions that a page shows, each with its badge and the badges that follow from it."""
+"""The submissions that a page shows, each with its badges, given and following from it."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +10,10 @@ from tqdm import tqdm
 from detox_bench.errors import BadData
 from detox_bench.leaderboard.board import REFERENCE, SUBMISSIONS
 from detox_bench.leaderboard.folders import Board, Spot
-from detox_bench.leaderboard.reading import read_badge, read_submission
+from detox_bench.leaderboard.making import checked
+from detox_bench.leaderboard.reading import read_badges, read_submission
 from detox_bench.leaderboard.submission import BADGE, Badge, Submission
+from detox_bench.runs import write_json
 
 #: What each badge says, in the order they are shown.
 BADGES = {
@@ -19,22 +23,28 @@ BADGES = {
     "degenerate": "Outside the band of quality: low toxicity was bought with wrecked text.",
     "contaminated": "The model was trained on what it is judged by (RTP-LX, Jigsaw or PTP).",
 }
-_REMOVED = "removed"
-_SELF_REPORTED = "self-reported"
+_REMOVED, _CONTAMINATED, _SELF_REPORTED = "removed", "contaminated", "self-reported"
+#: With one of these, somebody did compute the numbers again.
+_CHECKED = frozenset({"samples-checked", "reproduced"})
 
 
 class Entry(NamedTuple):
-    """A submission on the board, where it lies, and what maintainers found."""
+    """A submission on the board, where it lies, and the badges that maintainers gave it."""
 
     folder: Path
     spot: Spot
     submission: Submission
-    badge: Badge | None = None
+    given: Sequence[Badge] = ()
+
+    @property
+    def removal(self) -> Badge | None:
+        """The badge by which maintainers took it off the board; None for what is there."""
+        return next((each for each in self.given if each.badge == _REMOVED), None)
 
     @property
     def removed(self) -> bool:
         """Whether maintainers took it off the board."""
-        return self.badge is not None and self.badge.badge == _REMOVED
+        return self.removal is not None
 
     @property
     def reference(self) -> bool:
@@ -45,16 +55,16 @@ class Entry(NamedTuple):
     def contaminated(self) -> bool:
         """Whether submitter or maintainers say that the model has seen what it is judged by."""
         stated = self.submission.contamination
-        found = self.badge is not None and self.badge.badge == "contaminated"
+        found = any(each.badge == _CONTAMINATED for each in self.given)
         return found or stated.rtplx or stated.jigsaw or stated.ptp
 
     @property
     def badges(self) -> tuple[str, ...]:
         """Its badges, of ``BADGES``: how far it was checked, and what is wrong with it."""
-        given = self.badge.badge if self.badge else _SELF_REPORTED
-        found = {given if given in BADGES else _SELF_REPORTED}
+        found: set[str] = {each.badge for each in self.given}
+        found |= set() if found & _CHECKED else {_SELF_REPORTED}
         found |= {"degenerate"} if self.submission.degenerate else set()
-        found |= {"contaminated"} if self.contaminated else set()
+        found |= {_CONTAMINATED} if self.contaminated else set()
         return tuple(name for name in BADGES if name in found)
 
 
@@ -75,10 +85,29 @@ def read_entries(board: Path) -> list[Entry]:
 
 def _read(folder: Path, spot: Spot) -> Entry:
     stated = read_submission(folder)
-    badge = read_badge(folder) if (folder / BADGE).exists() else None
-    problems = [*stated.problems, *(badge.problems if badge else ())]
+    given = read_badges(folder)
+    problems = [*stated.problems, *given.problems]
     if stated.record is None or problems:
         raise BadData(
             f"{spot} cannot be shown: {problems[0]} See `detox-bench leaderboard check {folder}`."
         )
-    return Entry(folder, spot, stated.record, badge.record if badge else None)
+    return Entry(folder, spot, stated.record, given.badges)
+
+
+def has_badge(folder: Path, badge: str) -> bool:
+    """Whether maintainers gave a submission this badge."""
+    return any(each.badge == badge for each in read_badges(folder).badges)
+
+
+def add_badge(folder: Path, badge: str, note: str) -> Path:
+    """Add a badge of today to those of a submission, and return the file that lists them.
+
+    Raises ``BadData`` where the file that is there cannot be read, or the note is too long.
+    """
+    before = read_badges(folder)
+    if before.problems:
+        raise BadData(f"{before.problems[0]} Mend the file in {folder} first.")
+    today = datetime.now(UTC).date().isoformat()
+    added = checked(Badge, {"badge": badge, "date": today, "note": note})
+    write_json(folder / BADGE, [each.model_dump(mode="json") for each in (*before.badges, added)])
+    return folder / BADGE

@@ -6,16 +6,18 @@ model or the runs of a model are found without reading any other file.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from detox_bench.errors import BadData
 from detox_bench.leaderboard.board import SUBMISSIONS
-from detox_bench.leaderboard.reading import read_submission
+from detox_bench.leaderboard.json_of_strangers import open_regular
+from detox_bench.leaderboard.reading import MOST_JSON, read_badges, read_submission
 from detox_bench.leaderboard.submission import SUBMISSION, Submission
 
 _DEPTH = 3
+_REMOVED = "removed"
 _RUN_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,8 +47,12 @@ class Board:
 
     def spots(self) -> Iterator[Spot]:
         """Yield where submissions lie, in the order of their names."""
-        for model in _folders(self.submissions):
+        for model in self.models():
             yield from self.of_model(model)
+
+    def models(self) -> list[str]:
+        """Return the folders of models, ``org__model``, in the order of their names."""
+        return _folders(self.submissions)
 
     def of_model(self, model: str) -> Iterator[Spot]:
         """Yield the submissions of one model, ``org__model``, of all its revisions."""
@@ -65,6 +71,19 @@ class Board:
     def read(self, spot: Spot) -> Submission | None:
         """Return what lies at a spot; None where it cannot be read."""
         return read_submission(self.folder(spot)).record
+
+    def mentions(self, spot: Spot, words: Iterable[str]) -> bool:
+        """Whether all words stand in ``submission.json``, told without parsing it."""
+        try:
+            with open_regular(self.folder(spot) / SUBMISSION, MOST_JSON) as content:
+                text = content.read()
+                return all(word.encode() in text for word in words)
+        except BadData:
+            return False
+
+    def removed(self, spot: Spot) -> bool:
+        """Whether maintainers took what lies at a spot off the board."""
+        return any(each.badge == _REMOVED for each in read_badges(self.folder(spot)).badges)
 
 
 def submissions_above(path: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """The heat map of a board: the change of EMT of each model in each language, coloured by its size.
 
-A fall that was bought with wrecked text has no colour of a fall.
+A fall that was bought with wrecked text has no colour of a fall: it does not count.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from typing import NamedTuple
 from detox_bench.leaderboard import shown
 from detox_bench.leaderboard.board_cells import GROUPS, group_of, place_of
 from detox_bench.leaderboard.board_rows import anchor, page_of
-from detox_bench.leaderboard.ranking import METRIC, Ranking, Row
+from detox_bench.leaderboard.counted_change import METRIC, gains_nothing
+from detox_bench.leaderboard.ranking import Ranking, Row
 from detox_bench.leaderboard.submission import Estimate, LanguageChange
 from detox_bench.reports.cells import NOTHING, Cell, short_name, signed, span
 from detox_bench.reports.toxicity_tables import ICONS, TONES
-from detox_bench.verdicts import DEGENERATE, INVALID
+from detox_bench.verdicts import INVALID
 
 #: Changes of at least so many points of a percentage have a colour of their own.
 _STEPS = (0.01, 0.03, 0.06, 0.1)
-_DOUBTFUL = (DEGENERATE, INVALID)
 #: So many letters of a name fit beside the map.
 _LETTERS = 40
 
@@ -60,15 +60,17 @@ def _cell(found: LanguageChange | None, code: str) -> Cell:
     title = f"{short_name(code)}: {' '.join(filter(None, words))}"
     icon = ICONS.get(verdict, "") if verdict in TONES else ""
     text = signed(_points(difference.estimate), 1)
-    return Cell(text, title, difference.estimate, _tone(difference, verdict), link=icon)
+    return Cell(text, title, difference.estimate, _tone(found, difference), link=icon)
 
 
-def _tone(found: Estimate, verdict: str) -> str:
+def _tone(found: LanguageChange, change: Estimate) -> str:
     """Return the classes of a cell: how far it falls or rises, and whether that is sure."""
-    surely = found.low is not None and found.high is not None and (found.high < 0 or found.low > 0)
-    way = "fall" if found.estimate < 0 else "rise"
-    step = sum(abs(found.estimate) >= least for least in _STEPS)
-    tone = "doubtful" if way == "fall" and verdict in _DOUBTFUL else f"{way}-{step}"
+    low, high = change.low, change.high
+    surely = low is not None and high is not None and (high < 0 or low > 0)
+    way = "fall" if change.estimate < 0 else "rise"
+    step = sum(abs(change.estimate) >= least for least in _STEPS)
+    doubtful = gains_nothing(found) or (way == "fall" and found.verdict == INVALID)
+    tone = "doubtful" if doubtful else f"{way}-{step}"
     return f"{tone}{' sure' if surely else ''}"
 
 

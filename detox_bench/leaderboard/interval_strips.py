@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from detox_bench.leaderboard.ranking import METRIC, Row
+from detox_bench.leaderboard.ranking import Row
 from detox_bench.leaderboard.submission import Estimate
 from detox_bench.reports.svg import Axis, element
 
@@ -18,7 +18,7 @@ class Strips(NamedTuple):
     axis: Axis | None
 
     def draw(self, row: Row) -> Markup | None:
-        """Return the interval of a ranked row's change beside 0; None for another row."""
+        """Return the interval of what ranks a row beside 0; None for a row without a rank."""
         found = _difference(row)
         if self.axis is None or row.standing is None or found is None:
             return None
@@ -47,5 +47,4 @@ def _interval(found: Estimate, axis: Axis) -> Markup:
 
 
 def _difference(row: Row) -> Estimate | None:
-    found = row.mean.metrics.get(METRIC) if row.mean else None
-    return found.difference if found else None
+    return row.counted.change if row.counted else None

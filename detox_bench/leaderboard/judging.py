@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detox_bench.errors import BadData, DetoxBenchError
-from detox_bench.fluency import LanguageModel, load_language_model
+from detox_bench.fluency import LanguageModel, as_language_model, load_language_model
+from detox_bench.fluency_legacy import LEGACY
 from detox_bench.leaderboard.board import OnBoard
 from detox_bench.leaderboard.specification import Track
 from detox_bench.leaderboard.submission import ScorerCard
@@ -17,6 +18,10 @@ from detox_bench.stored_texts import PromptSamples
 
 #: The retrieval metric that a submission may state, a mean over layers.
 _RETRIEVAL = "top1"
+#: The precisions that a model is loaded in for what a submission says.
+PRECISIONS = ("float32", "float64", "float16", "bfloat16")
+#: What stands before the precision in the id of a model of perplexity, which it ends.
+_DTYPE = "-torch."
 
 
 class Run(NamedTuple):
@@ -37,15 +42,51 @@ class Judged(NamedTuple):
 
 
 def judge_run(run: Run, track: Track, model_name: str, base: OnBoard | None) -> Judged:
-    """Load what judges a run; raises where it is not what judged the base on the board."""
-    scorer, model = load_track_scorer(track), load_language_model(model_name)
-    wanted = base.submission.perplexity_judge if base else model.id
-    if model.id != wanted:
-        raise BadData(
-            f"The model of perplexity {model_name} is {model.id}, and the base on the board was "
-            f"judged by {wanted}. Name the same one, in the same precision: --perplexity-model."
-        )
+    """Load what judges a run; raises where it is not what judged the base on the board.
+
+    The model of perplexity is loaded in the precision that judged the base, and of a base itself
+    in that of its run, whose weights it has then.
+    """
+    scorer = load_track_scorer(track)
+    if base is not None:
+        wanted = str(base.submission.perplexity_judge)
+        return Judged(run, scorer, load_judge(model_name, wanted), model_name)
+    model = _load(model_name, _known(run.record.identity.get("dtype")))
     return Judged(run, scorer, model, model_name)
+
+
+def load_judge(name: str, wanted: str) -> LanguageModel:
+    """Return a model of perplexity, loaded so that it may be ``wanted``, an id of a submission.
+
+    Raises ``BadData`` where it is another one.
+    """
+    model = _load(name, precision_of(wanted))
+    if model.id == wanted:
+        return model
+    raise BadData(
+        f"The model of perplexity {name} is {model.id}, and the base on the board was "
+        f"judged by {wanted}. Name the same one (weights, configuration, tokenizer): "
+        "--perplexity-model."
+    )
+
+
+def precision_of(judge: str) -> str | None:
+    """Return the precision that the id of a model of perplexity ends with; None for none known."""
+    _, mark, found = judge.rpartition(_DTYPE)
+    return _known(found) if mark else None
+
+
+def _known(dtype: object) -> str | None:
+    return dtype if isinstance(dtype, str) and dtype in PRECISIONS else None
+
+
+def _load(name: str, dtype: str | None) -> LanguageModel:
+    from detox_bench.modeling.loading import load_causal_model
+
+    if dtype is None or name.startswith(f"{LEGACY}:"):
+        return load_language_model(name)
+    loaded = load_causal_model(name, dtype=dtype)
+    return as_language_model(loaded.model, loaded.tokenizer)
 
 
 def scorer_card(scorer: Scorer, track: Track, languages: Sequence[str]) -> ScorerCard:

@@ -24,6 +24,9 @@ NEEDED: Mapping[str, str | None] = {
     "neurons": "intervention",
     "other": "description",
 }
+#: The methods that a run with edited neurons may state.
+EDITED = ("neurons", "other")
+FOLDED = "What was folded into the weights is submitted as `other`."
 
 
 class Told(NamedTuple):
@@ -47,20 +50,22 @@ def check_told(told: Told) -> None:
         )
 
 
-def method_of(told: Told, record: RunRecord) -> Method:
+def method_of(told: Told, record: RunRecord, base_weights: str | None = None) -> Method:
     """Return the method with its files inline, without paths.
 
-    A recipe is YAML or JSON, as the ``detox_run.json`` of a training. Raises ``BadData`` for
-    anything else, ``BadIntervention``, and ``BadData`` for an intervention that the run was not
-    made with.
+    A recipe is YAML or JSON, as the ``detox_run.json`` of a training. ``base_weights`` is the
+    SHA-256 of the base's, which edited neurons leave as they are. Raises ``BadData`` for anything
+    else, ``BadIntervention``, and ``BadData`` for an intervention that the run was not made with,
+    or was made with and is not told.
     """
+    _check_edited(told, record, base_weights)
     return checked(
         Method,
         {
             "kind": told.kind,
             "description": told.description,
             "recipe": _recipe(told.recipe) if told.recipe else None,
-            "intervention": _intervention(told.intervention, record) if told.intervention else None,
+            "intervention": _intervention(told, record),
         },
     )
 
@@ -82,12 +87,30 @@ def _recipe(file: Path) -> dict[str, Any]:
     return dict(json.loads(plain, parse_constant=lambda _: None))
 
 
-def _intervention(file: Path, record: RunRecord) -> dict[str, Any]:
-    found = read_intervention(file)
+def _check_edited(told: Told, record: RunRecord, base_weights: str | None) -> None:
     used = record.identity.get("intervention")
-    if used is not None and used != found.sha256:
+    if used is not None and told.kind not in EDITED:
         raise BadData(
-            f"{file} is intervention {found.sha256}, and the run was made with {used}. Give the "
-            "one of its command."
+            f"The run was made with intervention {used}, and --method is {told.kind}. Add it as "
+            "--method neurons with its --intervention FILE, or as other."
+        )
+    weights = record.identity.get("weights_sha256")
+    if told.kind == "neurons" and base_weights is not None and weights != base_weights:
+        raise BadData(
+            f"The run was made with weights {str(weights)[:16]}, and the base on the board has "
+            f"{base_weights[:16]}: --method neurons edits the base as it is. {FOLDED}"
+        )
+
+
+def _intervention(told: Told, record: RunRecord) -> dict[str, Any] | None:
+    """Return the intervention's JSON; of method ``other`` it may be one that was folded."""
+    if told.intervention is None:
+        return None
+    found = read_intervention(told.intervention)
+    used = record.identity.get("intervention")
+    if used != found.sha256 and (used is not None or told.kind == "neurons"):
+        raise BadData(
+            f"{told.intervention} is intervention {found.sha256}, and the run was made with "
+            f"{used or 'none'}. Give the one of its command. {FOLDED}"
         )
     return dict(without_paths(found.as_json()))

@@ -7,7 +7,7 @@ from itertools import chain
 from markupsafe import Markup
 
 from detox_bench.leaderboard import shown
-from detox_bench.leaderboard.ranking import METRIC
+from detox_bench.leaderboard.counted_change import METRIC, Counted, gains_nothing
 from detox_bench.leaderboard.submission import (
     ChangeOfMetric,
     Estimate,
@@ -31,6 +31,7 @@ from detox_bench.reports.svg import Bar, forest
 from detox_bench.reports.toxicity_tables import ICONS, SIGN_WORDS, TONES
 from detox_bench.statistics import Interval
 from detox_bench.summary import MEAN
+from detox_bench.verdicts import DEGENERATE
 
 _PARTS = ("base → after", "change", "p")
 _PERPLEXITY = "perplexity"
@@ -57,21 +58,24 @@ def toxicity_table(stated: Submission) -> Table:
     return Table("Toxicity by language, against the base model", columns, rows, foot, [_INTERVALS])
 
 
-def change_forest(stated: Submission, name: str) -> Markup | None:
+def change_forest(stated: Submission, counted: Counted | None, name: str) -> Markup | None:
     """Return the change of EMT by language, least first, and its mean; None for a base model.
 
-    ``name`` is an id that no other figure of the page has.
+    Where not all languages count, they have a sign, and the mean that counts stands below. ``name``
+    is an id that no other figure of the page has.
     """
+    every = stated.change or {}
     found = {
-        code: change.metrics[METRIC].difference
-        for code, change in (stated.change or {}).items()
-        if METRIC in change.metrics
+        code: each.metrics[METRIC].difference
+        for code, each in every.items()
+        if METRIC in each.metrics
     }
     if not found:
         return None
     codes = sorted((code for code in found if code != MEAN), key=lambda c: found[c].estimate)
-    rows = [_bar(short_name(code), found[code]) for code in codes]
+    rows = [_bar(short_name(code), found[code], gains_nothing(every[code])) for code in codes]
     foot = [_bar("mean", found[MEAN])] if MEAN in found else []
+    foot += [_bar("counted", counted.change)] if counted and counted.left_out else []
     return forest(rows, foot, "Change of EMT against the base, points", f"forest-{name}")
 
 
@@ -106,10 +110,13 @@ def signatures_table(stated: Submission) -> Table:
     return Table("Signatures", columns, rows, sortable=False)
 
 
-def _bar(label: str, found: Estimate) -> Bar:
+def _bar(label: str, found: Estimate, nothing: bool = False) -> Bar:
+    """Return a line of the forest; ``nothing`` says that it counts as 0."""
     bounds = (math.nan if x is None else 100 * x for x in (found.estimate, found.low, found.high))
     interval = Interval(*bounds)
     tone = "clean" if interval.high < 0 else "worse" if interval.low > 0 else "unchanged"
+    if nothing:
+        return Bar(f"{label} {ICONS[DEGENERATE]}", interval, TONES[DEGENERATE])
     return Bar(label, interval, tone)
 
 

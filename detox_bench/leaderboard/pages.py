@@ -11,7 +11,13 @@ from markupsafe import Markup
 
 from detox_bench import __version__
 from detox_bench.leaderboard import model_tables, shown
-from detox_bench.leaderboard.board_cells import COLUMNS, change_cell, rank_words
+from detox_bench.leaderboard.board_cells import (
+    COLUMNS,
+    change_cell,
+    counted_cell,
+    rank_words,
+    uncounted_words,
+)
 from detox_bench.leaderboard.board_figures import MARKS, perplexity_scatter, retrieval_scatter
 from detox_bench.leaderboard.board_rows import anchor, board_groups, page_of
 from detox_bench.leaderboard.entries import BADGES, Entry
@@ -20,6 +26,7 @@ from detox_bench.leaderboard.ranking import Ranking, Row
 from detox_bench.leaderboard.reading import read_reproduction
 from detox_bench.leaderboard.specification import Specification
 from detox_bench.leaderboard.table_markup import table_markup
+from detox_bench.leaderboard.tied_models import TiedModels, tied_models
 from detox_bench.reports.cells import Cell, short_name
 from detox_bench.reports.html import environment, policy_hash, read_template
 from detox_bench.reports.toxicity_tables import ICONS
@@ -54,7 +61,10 @@ class Run(NamedTuple):
     anchor: str
     title: str
     rank: tuple[str, str]
+    ties: TiedModels | None
+    counted: Cell
     change: Cell
+    uncounted: str
     revision_link: str | None
     base_link: str | None
     forest: Markup | None
@@ -168,10 +178,13 @@ def _run(site: Site, row: Row) -> Run:
         anchor(entry),
         f"{site.suite.lists[stated.prompt_list].title}: {stated.method.kind}",
         rank_words(row),
+        tied_models(row, site.rankings),
+        counted_cell(row),
         change_cell(row),
+        uncounted_words(row),
         _revision_link(entry),
         f"../{page_of(row.base)}#{anchor(row.base)}" if row.base else None,
-        model_tables.change_forest(stated, anchor(entry)),
+        model_tables.change_forest(stated, row.counted, anchor(entry)),
         {
             "toxicity": model_tables.toxicity_table(stated),
             "quality": model_tables.quality_table(stated),

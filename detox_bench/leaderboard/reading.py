@@ -5,6 +5,9 @@ Nothing is executed, unpickled or fetched, and no link is followed.
 """
 
 import hashlib
+import json
+import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +16,9 @@ from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from detox_bench.errors import BadData
+from detox_bench.leaderboard.content import packed_line
 from detox_bench.leaderboard.json_of_strangers import open_regular, parse_json, read_json
+from detox_bench.leaderboard.reproduction_schema import Reproduction
 from detox_bench.leaderboard.submission import (
     BADGE,
     REPRODUCTION,
@@ -24,15 +29,21 @@ from detox_bench.leaderboard.submission import (
 )
 from detox_bench.leaderboard.wording import plain, shown
 
-#: Bytes that a file may have. That of the samples is also limited by what comes out of it.
+#: Bytes that a file may have. That of the samples is also limited by what comes out of it: list
+#: ``full`` has 9 MB of samples that unpack to 22 MB.
 MOST_JSON = 1_000_000
-MOST_SAMPLES_FILE = 60_000_000
-MOST_SAMPLES = 400_000_000
-#: Bytes of a line of samples: so many for the prompt, and so many for each sample.
-_LINE, _LINE_SAMPLE = 8_000, 160
+MOST_SAMPLES_FILE = 20_000_000
+MOST_SAMPLES = 80_000_000
+#: Bytes of a line of samples: so many for the prompt, and so many for each sample. With 25 of them
+#: ``add`` writes 1,200.
+_LINE, _LINE_SAMPLE = 2_000, 80
 _BLOCK = 1 << 16
 #: So many sentences about one file are enough.
 _MOST_PROBLEMS = 20
+_MOST_BADGES = 20
+
+#: How the sentences of pydantic begin.
+_SHOULD = re.compile(r"^(Input|Value|String|Dictionary|List) should (be |have )?")
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -42,6 +53,13 @@ class Read(NamedTuple, Generic[RecordT]):
 
     record: RecordT | None
     raw: Mapping[str, Any]
+    problems: list[str]
+
+
+class ReadBadges(NamedTuple):
+    """The badges of a submission that are right, and what was wrong with the others."""
+
+    badges: tuple[Badge, ...]
     problems: list[str]
 
 
@@ -64,20 +82,26 @@ def read_submission(folder: Path) -> Read[Submission]:
     return read_record(folder / SUBMISSION, Submission)
 
 
-def read_badge(folder: Path) -> Read[Badge]:
-    """Return the ``badge.json`` of a submission's folder."""
-    return read_record(folder / BADGE, Badge)
+def read_badges(folder: Path) -> ReadBadges:
+    """Return what ``badge.json`` lists; nothing is wrong where there is none."""
+    file = folder / BADGE
+    if not os.path.lexists(file):
+        return ReadBadges((), [])
+    try:
+        raw = read_json(file, MOST_JSON)
+        if not isinstance(raw, list) or len(raw) > _MOST_BADGES:
+            raise BadData(f"{BADGE} holds {shown(raw)}, not a list of up to {_MOST_BADGES} badges.")
+    except BadData as error:
+        return ReadBadges((), [str(error)])
+    found = [validated(each, Badge, f"{BADGE}, badge {n}") for n, each in enumerate(raw, 1)]
+    wrong = [problem for _, problems in found for problem in problems]
+    return ReadBadges(tuple(badge for badge, _ in found if badge), wrong[:_MOST_PROBLEMS])
 
 
 def read_reproduction(folder: Path) -> tuple[Mapping[str, Any], list[str]]:
-    """Return what ``repro.json`` holds, a JSON object, and what was wrong with it."""
-    try:
-        found = read_json(folder / REPRODUCTION, MOST_JSON)
-    except BadData as error:
-        return {}, [str(error)]
-    if not isinstance(found, dict):
-        return {}, [f"{REPRODUCTION} holds {shown(found)}, not an object."]
-    return found, []
+    """Return what ``repro.json`` holds, a JSON object, and what is wrong by its schema."""
+    found = read_record(folder / REPRODUCTION, Reproduction)
+    return found.raw, found.problems
 
 
 def read_record(file: Path, model: type[RecordT]) -> Read[RecordT]:
@@ -107,7 +131,9 @@ def validated(raw: Any, model: type[RecordT], name: str) -> tuple[RecordT | None
 def read_sample_lines(file: Path, limits: SampleLimits) -> ReadSamples:
     """Return the lines of ``samples.jsonl.gz``; reading stops where a limit is passed.
 
-    At most ``limits.prompts`` lines are held, each with at most ``limits.samples`` samples.
+    It stops too at the first line that is right, and yet not as ``content.pack_lines`` writes it:
+    others read lines without parsing them. At most ``limits.prompts`` lines are held, each with at
+    most ``limits.samples`` samples.
     """
     lines: list[SampleLine] = []
     problems: list[str] = []
@@ -180,14 +206,35 @@ def unpacked_lines(content: BinaryIO, name: str, most: int) -> Iterator[bytes]:
 
 
 def _sample_line(text: bytes, name: str, samples: int) -> tuple[SampleLine | None, list[str]]:
+    line = _as_written(text)
+    if line is None:
+        return None, _wrong_line(text, name)
+    if max(len(line.texts), len(line.scores)) > samples:
+        return None, [f"{name} has {len(line.texts)} texts; a prompt has {samples} samples."]
+    return line, []
+
+
+def _as_written(text: bytes) -> SampleLine | None:
+    """Return a line that stands as ``content.packed_line`` has it; None for any other."""
+    try:
+        line = SampleLine.model_validate(json.loads(text), strict=True)
+        return line if packed_line(line).encode() == text else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _wrong_line(text: bytes, name: str) -> list[str]:
+    """Return what is wrong with a line; raises ``BadData`` where it is nothing but its form."""
     try:
         raw = parse_json(text, name)
     except BadData as error:
-        return None, [str(error)]
-    line, problems = validated(raw, SampleLine, name)
-    if line is not None and max(len(line.texts), len(line.scores)) > samples:
-        return None, [f"{name} has {len(line.texts)} texts; a prompt has {samples} samples."]
-    return line, problems
+        return [str(error)]
+    if problems := validated(raw, SampleLine, name)[1]:
+        return problems
+    raise BadData(
+        f"{name} is not in the one form that `leaderboard add` writes (sorted keys, no spaces, "
+        "shortest numbers); it was not read further."
+    )
 
 
 def _sentence(error: Mapping[str, Any], name: str) -> str:
@@ -197,5 +244,5 @@ def _sentence(error: Mapping[str, Any], name: str) -> str:
         return f"{name}: {where} is missing."
     if error["type"] == "extra_forbidden":
         return f"{name}: {where} is no field of it."
-    wanted = str(error["msg"]).removeprefix("Input should be ").removeprefix("Value should ")
+    wanted = _SHOULD.sub("", str(error["msg"]))
     return f"{name}: {where} is {found}, and should be: {wanted}."

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from detox_bench.leaderboard.making import checked
+from detox_bench.leaderboard.reproduction_schema import Reproduction
 from detox_bench.run_records import RunRecord, versions
 from detox_bench.typed_commands import without_secrets
 
@@ -18,8 +20,11 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def reproduction(record: RunRecord, perplexity_model: str | None) -> dict[str, Any]:
-    """Return the JSON object of ``repro.json`` for a run."""
-    return {
+    """Return the JSON object of ``repro.json`` for a run.
+
+    Raises ``BadData`` for what its schema does not allow, as a command of 10,000 letters.
+    """
+    fields = {
         "schema_version": _SCHEMA,
         "command": None if record.command is None else _shown_command(record.command),
         "model": without_paths(record.model),
@@ -36,6 +41,7 @@ def reproduction(record: RunRecord, perplexity_model: str | None) -> dict[str, A
             "at": datetime.now(UTC).date().isoformat(),
         },
     }
+    return checked(Reproduction, fields).model_dump(mode="json")
 
 
 def _shown_command(command: str) -> str:
@@ -77,7 +83,7 @@ def _processor() -> str | None:
     except OSError:
         return platform.processor() or None
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or None)
+    return next(names, platform.processor()) or None
 
 
 def _gpu() -> str | None:

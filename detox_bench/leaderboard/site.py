@@ -141,4 +141,4 @@ def _run_order(row: Row) -> tuple[str, str]:
 
 
 def _removal_order(entry: Entry) -> tuple[str, str]:
-    return entry.badge.date if entry.badge else "", str(entry.spot)
+    return entry.removal.date if entry.removal else "", str(entry.spot)

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from detox_bench.leaderboard.counted_change import counted_in
 from detox_bench.leaderboard.pages import Site
 from detox_bench.leaderboard.ranking import Ranking, Row
 from detox_bench.leaderboard.shown import TOXICITY
-from detox_bench.leaderboard.submission import Estimate, LanguageChange, Submission
+from detox_bench.leaderboard.submission import Estimate, LanguageChange
 from detox_bench.summary import MEAN
 
 #: What a spreadsheet takes for the beginning of a formula.
@@ -33,8 +34,8 @@ def as_json(site: Site) -> str:
         "removed": [
             {
                 "submission": str(entry.spot),
-                "date": entry.badge.date if entry.badge else None,
-                "note": entry.badge.note if entry.badge else None,
+                "date": entry.removal.date if entry.removal else None,
+                "note": entry.removal.note if entry.removal else None,
             }
             for entry in site.removed
         ],
@@ -58,7 +59,8 @@ def _row_json(row: Row) -> dict[str, Any]:
         "badges": list(row.entry.badges),
         "contamination": row.entry.submission.contamination.model_dump(),
         "retrieval": row.entry.submission.retrieval,
-        "numbers": {code: numbers for code, numbers in _numbers(row.entry.submission)},
+        "uncounted": list(row.counted.left_out) if row.counted else None,
+        "numbers": dict(_numbers(row)),
     }
 
 
@@ -67,7 +69,7 @@ def _lines(ranking: Ranking) -> Iterator[dict[str, Any]]:
     for row in ranking.rows:
         about = place | _about(row) | {"badges": " ".join(row.entry.badges)}
         safe = {name: _cell(value) for name, value in about.items()}
-        for code, numbers in _numbers(row.entry.submission):
+        for code, numbers in _numbers(row):
             yield safe | {"language": code} | numbers
 
 
@@ -89,12 +91,13 @@ def _about(row: Row) -> dict[str, Any]:
     }
 
 
-def _numbers(stated: Submission) -> Iterator[tuple[str, dict[str, Any]]]:
+def _numbers(row: Row) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield for each language, and the mean, the same fields."""
+    stated = row.entry.submission
     for code in [*sorted(stated.languages), MEAN]:
         change = (stated.change or {}).get(code)
         metrics = stated.mean if code == MEAN else stated.languages[code].metrics
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = _counted(row, code)
         for name in TOXICITY:
             found |= _metric(name, metrics.get(name), change)
         ratio = change.perplexity_ratio if change else None
@@ -102,6 +105,18 @@ def _numbers(stated: Submission) -> Iterator[tuple[str, dict[str, Any]]]:
         found["verdict"] = change.verdict if change else None
         found["signs"] = " ".join(change.signs) if change else None
         yield code, found
+
+
+def _counted(row: Row, code: str) -> dict[str, float | None]:
+    """Return what counts of the change in a language, or in the mean."""
+    change = (row.entry.submission.change or {}).get(code)
+    own = counted_in(change) if change else None
+    counts = (row.counted.change if row.counted else None) if code == MEAN else own
+    return {
+        "counted_change": counts.estimate if counts else None,
+        "counted_change_low": counts.low if counts else None,
+        "counted_change_high": counts.high if counts else None,
+    }
 
 
 def _metric(

@@ -45,11 +45,15 @@ class Sampling(Frozen):
 
 
 class Track(Frozen):
-    """A scorer that ranks; numbers of two tracks are never compared. ``scorer`` is its whole id."""
+    """A scorer that ranks; numbers of two tracks are never compared. ``scorer`` is its whole id.
+
+    ``most_unscored`` is a share of a language's samples; None for the suite's.
+    """
 
     title: str
     scorer: str
     threshold: float
+    most_unscored: float | None = Field(default=None, ge=0, le=1)
 
 
 class Band(Frozen):
@@ -75,6 +79,15 @@ class Specification(Frozen):
     verdicts: Rules
     band: Band
     most_unscored: float = Field(ge=0, le=1)
+
+    def most_unscored_on(self, track: str) -> float:
+        """Return the share of a language's samples that may be unscored, by the track's name.
+
+        Which samples fail may be chosen: without the worst 1 % the expected maximum toxicity of
+        25 samples is 6 points lower. A scorer that cannot fail leaves nothing out.
+        """
+        own = self.tracks[track].most_unscored if track in self.tracks else None
+        return self.most_unscored if own is None else own
 
 
 def load_specification(file: Path | None = None) -> Specification:

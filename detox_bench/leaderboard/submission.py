@@ -10,11 +10,16 @@ All aggregates follow from the samples, so that they can be recomputed. ``badge.
 maintainers, is the only file that is ever added to or changed in it.
 """
 
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from detox_bench.leaderboard.specification import Frozen
+from detox_bench.leaderboard.wording import texts_in
 
 SCHEMA_VERSION = "1"
 
@@ -28,11 +33,47 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[
     str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
 ]
-#: ``org/model``, as on the Hub.
+#: ``org/model``, as on the Hub, in ASCII. No ``_`` at an end, no two: no other name makes the same
+#: folder ``org__model``.
+_NAME = re.compile("{0}/{0}".format(r"[A-Za-z0-9](?:_?[A-Za-z0-9.-])*"))
+
+
+def _model_name(text: str) -> str:
+    if _NAME.fullmatch(text):
+        return text
+    raise PydanticCustomError(
+        "model_name",
+        "org/model, each of ASCII letters, digits, '.', '-' and single '_' inside, as on the Hub",
+    )
+
+
+def _small(most: int, letters: int = 2000) -> AfterValidator:
+    """Return a validator of JSON in at most so many bytes, its texts of so many letters at most."""
+
+    def small(value: Any) -> Any:
+        size = len(json.dumps(value))
+        longest = max((len(text) for _, text in texts_in(value)), default=0)
+        if size <= most and longest <= letters:
+            return value
+        raise PydanticCustomError(
+            "too_large",
+            "at most {most} bytes of JSON with texts of at most {letters} letters; it has {size} "
+            "with {longest}",
+            {"most": most, "letters": letters, "size": size, "longest": longest},
+        )
+
+    return AfterValidator(small)
+
+
 ModelName = Annotated[
     str,
-    StringConstraints(max_length=120, pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"),
+    StringConstraints(max_length=120),
+    AfterValidator(_model_name),
+    WithJsonSchema({"type": "string", "maxLength": 120, "pattern": f"^{_NAME.pattern}$"}),
 ]
+#: Languages, or metrics, each once.
+_FEW = Field(max_length=64)
+_Metric = Annotated[str, StringConstraints(max_length=40)]
 #: A full commit of the Hub, or ``local-`` and the beginning of the weights' SHA-256.
 Revision = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|local-[0-9a-f]{12})$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -70,8 +111,8 @@ class Method(Frozen):
 
     kind: Literal["base", "dpo", "neurons", "other"]
     description: Line | None = None
-    recipe: dict[str, Any] | None = None
-    intervention: dict[str, Any] | None = None
+    recipe: Annotated[dict[str, Any], _small(20_000, 300)] | None = None
+    intervention: Annotated[dict[str, Any], _small(500_000)] | None = None
 
 
 class Contamination(Frozen):
@@ -88,8 +129,8 @@ class ScorerCard(Frozen):
 
     id: Line
     threshold: Share
-    states: dict[str, Line]
-    auc: dict[str, Share | None]
+    states: Annotated[dict[str, Line], _FEW]
+    auc: Annotated[dict[str, Share | None], _FEW]
 
 
 class Quartiles(Frozen):
@@ -108,7 +149,7 @@ class LanguageNumbers(Frozen):
     n_prompts: int = Field(ge=1)
     samples: int = Field(ge=1)
     signature: Line
-    metrics: dict[str, Estimate]
+    metrics: Annotated[dict[str, Estimate], _FEW]
     perplexity: Quartiles | None = None
 
 
@@ -124,10 +165,10 @@ class ChangeOfMetric(Frozen):
 class LanguageChange(Frozen):
     """One language, or the mean of all, against the base."""
 
-    metrics: dict[str, ChangeOfMetric]
+    metrics: Annotated[dict[str, ChangeOfMetric], _FEW]
     perplexity_ratio: Estimate | None = None
     verdict: Line | None = None
-    signs: list[Line] = Field(default_factory=list)
+    signs: list[Line] = Field(default_factory=list, max_length=64)
 
 
 class Submission(Frozen):
@@ -145,18 +186,18 @@ class Submission(Frozen):
     base_model: BaseOnBoard | None
     method: Method
     contamination: Contamination
-    generation: dict[str, Any]
-    identity: dict[str, Any]
+    generation: Annotated[dict[str, Any], _small(4_000, 200)]
+    identity: Annotated[dict[str, Any], _small(4_000, 200)]
     scorer: ScorerCard
     perplexity_judge: Line | None
-    languages: dict[str, LanguageNumbers]
-    mean: dict[str, Estimate]
-    change: dict[str, LanguageChange] | None
+    languages: Annotated[dict[str, LanguageNumbers], _FEW]
+    mean: Annotated[dict[str, Estimate], _FEW]
+    change: Annotated[dict[str, LanguageChange], _FEW] | None
     degenerate: bool
-    retrieval: dict[str, float] | None = None
+    retrieval: Annotated[dict[str, float], _FEW] | None = None
     hardware: Line | None = None
-    versions: dict[str, Line]
-    submitted: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    versions: Annotated[dict[str, Line], _FEW]
+    submitted: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     samples_sha256: Sha256
     reproduction_sha256: Sha256
     run_id: Sha256
@@ -176,12 +217,27 @@ class SampleLine(Frozen):
     texts: list[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]]
     scores: list[Share | None]
     perplexities: list[Annotated[float, Field(ge=1)] | None] | None = None
-    metrics: dict[str, float]
+    metrics: Annotated[dict[_Metric, float], Field(max_length=20)]
+
+
+def _past_date(text: str) -> str:
+    latest = datetime.now(UTC).date() + timedelta(days=1)
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is not None and found.isoformat() == text and found <= latest:
+        return text
+    raise PydanticCustomError("past_date", "a date as 2026-01-31 that is not in the future")
 
 
 class Badge(Frozen):
-    """What maintainers found: ``reproduced`` says how much was generated again, and when."""
+    """What maintainers found, and when; ``badge.json`` is a list of these.
+
+    ``reproduced`` says in its note how much was generated again. The date is a real one and not in
+    the future; a day's difference of clocks is none.
+    """
 
     badge: Literal["samples-checked", "reproduced", "contaminated", "removed"]
-    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    date: Annotated[str, AfterValidator(_past_date)]
     note: Line | None = None

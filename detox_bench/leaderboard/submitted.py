@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from detox_bench.leaderboard.reading import (
     SampleLimits,
     file_sha256,
-    read_badge,
+    read_badges,
     read_reproduction,
     read_sample_lines,
     read_submission,
@@ -43,7 +43,7 @@ class Submitted:
     raw: Mapping[str, Any]
     lines: Sequence[SampleLine]
     reproduction: Mapping[str, Any]
-    badge: Badge | None
+    badges: Sequence[Badge]
     hashes: Mapping[str, str | None]
     samples_whole: bool
 
@@ -64,8 +64,8 @@ def read_folder(folder: Path, suite: Specification) -> Found:
     problems += found.problems
     reproduction, wrong = read_reproduction(folder)
     problems += wrong
-    badge = read_badge(folder) if os.path.lexists(folder / BADGE) else None
-    problems += badge.problems if badge else []
+    badges = read_badges(folder)
+    problems += badges.problems
     submission = found.record
     if submission is None:
         return Found(None, problems)
@@ -77,7 +77,7 @@ def read_folder(folder: Path, suite: Specification) -> Found:
         found.raw,
         samples.lines,
         reproduction,
-        badge.record if badge else None,
+        badges.badges,
         {name: file_sha256(folder / name) for name in (SAMPLES, REPRODUCTION)},
         not samples.problems,
     )

@@ -38,11 +38,13 @@ class Standing(NamedTuple):
     """Where a row stands.
 
     ``rank`` is 1 + the number of rows that are surely better, ``lowest`` the number of all rows
-    less those surely worse: the true rank lies between. Rows of one ``rank`` are tied.
+    less those surely worse: the true rank lies between. Rows of one ``rank`` are tied. ``tied`` are
+    the places of the rows that are neither surely better nor surely worse.
     """
 
     rank: int
     lowest: int
+    tied: Sequence[int] = ()
 
 
 class Comparison(NamedTuple):
@@ -68,9 +70,10 @@ def standings(changes: NDArray[np.float64], prompts: Prompts) -> list[Standing]:
         return []
     better = compare_rows(changes, prompts).better
     above, below = better.sum(0), better.sum(1)
+    near = ~(better | better.T | np.eye(len(changes), dtype=bool))
     return [
-        Standing(1 + int(over), len(changes) - int(under))
-        for over, under in zip(above, below, strict=True)
+        Standing(1 + int(over), len(changes) - int(under), tuple(np.flatnonzero(own).tolist()))
+        for over, under, own in zip(above, below, near, strict=True)
     ]
 
 

@@ -1,22 +1,21 @@
 """A part of a submission generated again, and whether it says the same.
 
 Prompts are drawn at random from each language, continued by the stated model with the stated
-settings, and scored by the track's scorer. With the weights, engine, seed and precision of the
-submission the texts are the same, text for text; by another engine their scores must agree.
+settings, scored by the track's scorer and judged by the base. With the weights, engine, seed and
+float32 of the submission all must be the same, number for number; otherwise paired tests decide.
 """
 
 import math
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from detox_bench.errors import BadData
 from detox_bench.leaderboard.content import by_language
-from detox_bench.leaderboard.submission import Badge, SampleLine, Submission
+from detox_bench.leaderboard.exact_agreement import Differing, Pair, differing
+from detox_bench.leaderboard.paired_agreement import LEVEL, Agreement, agreements
+from detox_bench.leaderboard.submission import SampleLine, Submission
 from detox_bench.leaderboard.wording import listed, shown
-from detox_bench.metrics import average_toxicity, maximum_toxicity
-from detox_bench.statistics import Interval, holm, paired_interval, sign_flip_p
 
 #: The share of prompts that is generated again.
 SHARE = 0.05
@@ -30,53 +29,103 @@ _IDENTITY = (
     "stop_tokens",
     "dtype",
     "max_length",
+    "add_bos_token",
     "intervention",
 )
 #: What must be the model's own; without it another model was verified.
 _MODEL = ("weights_sha256", "configuration", "tokenizer", "intervention")
 #: The engine of ``detox-hf`` gives the same texts again in this precision, whatever the batch.
 _EXACT = "float32"
-_LEVEL = 0.05
-_METRICS = {"average_toxicity": average_toxicity, "emt": maximum_toxicity}
+_EMT = "emt"
+#: Where all must be equal, so many texts may be others (relative), and means so far off. Without AVX
+#: (SSE alone) 14 of 42,500 texts of ``mini-mgpt`` after DPO are others than with AVX-512; a larger
+#: model adds up more. One who made up the best of a prompt's texts gains less than the second.
+OTHER_TEXTS, _OFF = 0.005, 0.005
+#: No badge where a smaller difference of EMT than this would have been missed.
+_MOST_MISSED = 0.05
 
 
-class Agreement(NamedTuple):
-    """How one metric of the prompts agrees: the mean stated, the difference made again, its p."""
+class Terms(NamedTuple):
+    """How samples are compared, and by which seed their prompts were drawn.
 
-    stated: float
-    difference: Interval
-    p: float
+    ``reasons`` say why they need not be equal, none where they must be; ``tolerance`` is as
+    ``differing`` takes it.
+    """
+
+    reasons: Sequence[str]
+    seed: int
+    tolerance: float | None
 
 
 class Verification(NamedTuple):
-    """What was found: how many prompts and texts, and how many of the texts are equal.
-
-    ``exact`` says that texts must be equal, ``p`` is the least of the metrics', corrected (Holm).
-    """
+    """What was found: of ``total`` prompts ``prompts`` were drawn, by the ``terms``."""
 
     prompts: int
     total: int
-    texts: int
-    equal: int
-    exact: bool
-    seed: int
+    terms: Terms
+    differing: Mapping[str, Differing]
     agreement: Mapping[str, Agreement]
-    p: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether all must be equal."""
+        return not self.terms.reasons
+
+    @property
+    def p(self) -> float:
+        """The least p of all metrics, corrected for their number."""
+        return min(each.p for each in self.agreement.values())
 
     @property
     def reproduced(self) -> bool:
-        """Whether every text is equal where it must be, else whether no score differs surely."""
-        return self.equal == self.texts if self.exact else self.p >= _LEVEL
+        """Whether all is equal where it must be, else whether no metric differs surely."""
+        return self._equal if self.exact else self.p >= LEVEL
 
-    def badge(self) -> Badge:
-        """Return the badge; raises ``BadData`` where the submission was not reproduced."""
-        if not self.reproduced:
-            raise BadData("The submission was not reproduced: no badge was written.")
-        note = (
-            f"{self.prompts} of {self.total} prompts (seed {self.seed}) generated again: "
-            f"{self.equal} of {self.texts} texts equal, p {self.p:.2f}"
+    @property
+    def _equal(self) -> bool:
+        texts = self.differing["texts"]
+        few = texts.differ <= OTHER_TEXTS * texts.total
+        others = any(each.differ for name, each in self.differing.items() if name != "texts")
+        near = all(abs(each.difference.estimate) <= _OFF for each in self.agreement.values())
+        return few and near and not others
+
+    @property
+    def forged_found(self) -> float:
+        """The share of prompts, made up in all they say, that the draw had met in 95 % of cases.
+
+        (1 - share)^n = 0.05; nothing is missed where all prompts were drawn.
+        """
+        return 0.0 if self.prompts == self.total else 1 - float(LEVEL ** (1 / self.prompts))
+
+    def note(self) -> str:
+        """Return what a badge says of it; raises ``BadData`` where it gets none."""
+        if why := self._without_badge():
+            raise BadData(f"{why} No badge was written.")
+        drawn = f"{self.prompts} of {self.total} prompts (seed {self.terms.seed}) generated again: "
+        if self.exact:
+            texts = self.differing["texts"]
+            return (
+                f"{drawn}{texts.total - texts.differ} of {texts.total} texts equal, with all their "
+                f"numbers; forged numbers of {self.forged_found:.1%} of the prompts would be found"
+            )
+        return (
+            f"{drawn}no metric differs (p {self.p:.2f}; {listed(self.terms.reasons)}); an EMT off "
+            f"by {self.agreement[_EMT].found_from:.3f} would be found"
         )
-        return Badge(badge="reproduced", date=datetime.now(UTC).date().isoformat(), note=note)
+
+    def _without_badge(self) -> str | None:
+        if not self.reproduced:
+            return "The submission was not reproduced."
+        if self.terms.tolerance is None:
+            return "Its perplexities were not verified: name the base with --perplexity-model."
+        missed = math.nan if self.exact else self.agreement[_EMT].found_from
+        if self.exact or missed <= _MOST_MISSED:
+            return None
+        needed = self.prompts / self.total * (missed / _MOST_MISSED) ** 2
+        return (
+            f"An EMT off by less than {missed:.3f} would have been missed, and {_MOST_MISSED} "
+            f"should be found: draw more prompts, as --share {min(1.0, needed + 0.005):.2f}."
+        )
 
 
 def choose(
@@ -95,52 +144,52 @@ def choose(
     }
 
 
-def check_identity(stated: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Return whether texts must be equal; raises ``BadData`` where it is another model.
+def check_identity(stated: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Return why texts need not be equal, nothing where they must be.
 
-    ``stated`` is the submission's identity, ``found`` that of the run that was made again.
+    ``stated`` is the submission's identity, ``found`` that of the model that is to generate again.
+    Raises ``BadData`` where it is another model. Weights are hashed as they are loaded: in another
+    precision they are other weights.
     """
-    other = [name for name in _MODEL if stated.get(name) != found.get(name)]
-    if other:
+    differ = [name for name in _IDENTITY if stated.get(name) != found.get(name)]
+    if other := [name for name in _MODEL if name in differ]:
+        first = "dtype" if "dtype" in differ else other[0]
         raise BadData(
-            f"This is not the model of the submission: {listed(other)} differ, as {other[0]}, "
-            f"{shown(stated.get(other[0]))} there and {shown(found.get(other[0]))} here. Give the "
-            "model that was submitted, with --intervention or adapters as then."
+            f"This is not the model of the submission: {listed(differ)} differ, as {first}, "
+            f"{shown(stated.get(first))} there and {shown(found.get(first))} here. Give the "
+            "model that was submitted, with adapters and precision as then (--model-args)."
         )
-    same = all(stated.get(name) == found.get(name) for name in _IDENTITY)
-    return same and stated.get("dtype") == _EXACT
+    if not differ and found.get("dtype") != _EXACT:
+        return [f"dtype is {shown(found.get('dtype'))}"]
+    return [f"{name} differs" for name in differ]
 
 
-def compare(
-    stated: Sequence[SampleLine], made: Sequence[SampleLine], exact: bool, seed: int
-) -> Verification:
+def compare(stated: Sequence[SampleLine], made: Sequence[SampleLine], terms: Terms) -> Verification:
     """Compare the lines that were made again with those stated.
 
-    Raises ``BadData`` where a prompt was given in another way.
+    Raises ``BadData`` where a prompt was given in another way, or has not as many samples.
     """
     before = {(line.language, line.prompt_id): line for line in stated}
     pairs = [(before[line.language, line.prompt_id], line) for line in made]
-    if any(one.asked != other.asked for one, other in pairs):
-        raise BadData("The prompts are not those of the submission: another release of the data?")
-    equal = sum(a == b for one, two in pairs for a, b in zip(one.texts, two.texts, strict=True))
-    agreement = {name: _agreement(pairs, name) for name in _METRICS}
-    p = min(holm([each.p for each in agreement.values()]))
-    texts = sum(len(line.texts) for line in made)
-    return Verification(len(pairs), len(stated), texts, equal, exact, seed, agreement, p)
-
-
-def _agreement(pairs: Sequence[tuple[SampleLine, SampleLine]], name: str) -> Agreement:
-    metric = _METRICS[name]
-    values = [(metric(one.scores), metric(two.scores)) for one, two in pairs]
-    known = [(one, two) for one, two in values if one is not None and two is not None]
-    if not known:
+    _check_alike(pairs)
+    found = agreements(pairs)
+    if _EMT not in found:
         raise BadData("No prompt has a score in both: nothing can be compared.")
-    before, after = [one for one, _ in known], [two for _, two in known]
-    mean = sum(before) / len(before)
-    return Agreement(mean, paired_interval(before, after), sign_flip_p(before, after))
+    return Verification(len(pairs), len(stated), terms, differing(pairs, terms.tolerance), found)
 
 
 def check_verifiable(submission: Submission) -> None:
     """Raise ``BadData`` for a submission that no model can be asked for again."""
     if submission.identity.get("engine") == "reference":
         raise BadData("A reference row has no model; `add --reference` makes it again.")
+
+
+def _check_alike(pairs: Sequence[Pair]) -> None:
+    if any(one.asked != other.asked for one, other in pairs):
+        raise BadData("The prompts are not those of the submission: another release of the data?")
+    short = [each for each in pairs if len({len(line.texts) for line in each}) > 1]
+    if short:
+        raise BadData(
+            f"The prompt {shown(short[0][0].prompt_id)} has {len(short[0][0].texts)} samples in "
+            f"the submission, and the suite has {len(short[0][1].texts)}. Check it first."
+        )

@@ -70,9 +70,11 @@ def number(value: object, digits: int = 3) -> str:
 
 
 def signed(value: object, digits: int = 3) -> str:
-    """Return a number with its sign; "–" where there is none."""
+    """Return a number with its sign, which 0 has not; "–" where there is none."""
     known = finite(value)
-    return NOTHING if known is None else f"{known:+.{digits}f}".replace("-", "−")
+    if not known:
+        return number(known, digits)
+    return f"{known:+.{digits}f}".replace("-", "−")
 
 
 def p_value(value: object) -> str:

@@ -1,7 +1,7 @@
 """Figures of a page as inline SVG: a forest of intervals, and arrows in a plane.
 
 Colours are classes that the page's style sheet gives meaning to; text is that of the page. Every
-figure is an image with a title and a description, every mark has a tooltip.
+figure is an image (of links, a group) with a title and a description, every mark has a tooltip.
 """
 
 import math
@@ -105,15 +105,8 @@ def arrows(points: Sequence[Arrow], axes: tuple[str, str], title: str, name: str
     parts = [vertical(x, tick, y.start) for tick in ticks(x.low, x.high, 6)]
     parts += [horizontal(y, tick, x) for tick in ticks(y.low, y.high, 6)]
     parts.append(words_at(axes[0], (x.start + x.stop) / 2, height - 6, "middle", "axis"))
-    parts.append(
-        element(
-            "text",
-            axes[1],
-            class_="axis",
-            text_anchor="middle",
-            transform=f"translate(13 {y.start / 2:.0f}) rotate(-90)",
-        )
-    )
+    turned = f"translate(13 {y.start / 2:.0f}) rotate(-90)"
+    parts.append(element("text", axes[1], class_="axis", text_anchor="middle", transform=turned))
     parts += [_arrow(each, x, y) for each in points]
     parts += _arrow_labels(points, x, y)
     words = "; ".join(f"{p.label} {_pair(p.start)} to {_pair(p.end)}" for p in points)
@@ -126,10 +119,12 @@ def figure(
     words: tuple[str, str],
     name: str,
     kind: str = "narrow",
+    role: str = "img",
 ) -> Markup:
     """Return an image of its ``parts``; ``words`` are its title and description.
 
-    ``name`` is an id that no other figure of the page has, ``kind`` a class of the style sheet.
+    ``name`` is an id that no other figure of the page has, ``kind`` a class of the style sheet;
+    ``role`` is "group" where parts are links, as nothing within an image is read out.
     """
     title = element("title", words[0], id=f"{name}-title")
     about = element("desc", words[1], id=f"{name}-about")
@@ -139,7 +134,7 @@ def figure(
         about,
         *parts,
         class_=f"figure {kind}",
-        role="img",
+        role=role,
         aria_labelledby=f"{name}-title",
         aria_describedby=f"{name}-about",
         viewBox=f"0 0 {size[0]:.0f} {size[1]:.0f}",
@@ -237,7 +232,7 @@ def _pair(point: tuple[float, float]) -> str:
 
 
 def _tick(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−") if abs(value) > 1e-12 else "0"
+    return f"{value:.6g}".replace("-", "−") if abs(value) > 1e-12 else "0"
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

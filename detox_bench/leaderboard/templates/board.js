@@ -1,10 +1,10 @@
 // The board: what is filtered, sorted and shown stands in the address, so that it can be sent, and
-// going back undoes it. Without this everything is there, in the order of ranks. Rows are sorted
-// within their group: whoever is not ranked never stands among those that are.
+// going back undoes it. Without this everything is there, in the order of ranks. Each group is a body
+// of the table, and sorted within itself: whoever is not ranked never stands among those that are.
 (() => {
   const table = document.getElementById("board"), form = document.getElementById("filters");
   if (!table || !form) return;
-  const CHANGE = 2, NOTHING = "–";
+  const CHANGE = 3, NOTHING = "–";
   const names = ["text", "method", "language", "size", "licence"];
   const groups = [...table.tBodies].map((body) => ({ body, rows: [...body.querySelectorAll("tr[data-search]")] }));
   const rows = groups.flatMap((group) => group.rows), box = document.getElementById("filtering");
@@ -38,6 +38,7 @@
       text.className = "text";
       cell.replaceChildren(text);
       if (found && found[1] !== null) cell.append(part("small", `${signed(found[1])} to ${signed(found[2])}`));
+      if (found && !found[3]) cell.append(part("small", "not counted"));
     });
   };
 
@@ -72,20 +73,6 @@
   const links = () => {
     for (const link of document.querySelectorAll("a.keep")) link.hash = location.hash.includes("=") ? location.hash : "";
   };
-
-  // What sorts the first group, the ranked, is the page's own: the others are put in its order.
-  const sortOthers = (column, falling) => {
-    const key = (row) => row.cells[column].dataset.sort;
-    const compare = (a, b) => {
-      const [one, two] = [key(a), key(b)];
-      if (one === "" || two === "") return (one === "") - (two === "");
-      const order = Number.isNaN(Number(one) + Number(two)) ? one.localeCompare(two) : one - two;
-      return falling ? -order : order;
-    };
-    for (const { body, rows: own } of groups.slice(1)) body.append(...[...own].sort(compare));
-  };
-  table.addEventListener("sort", ({ detail }) => sortOthers(detail.column, detail.falling));
-  table.addEventListener("sorted", ({ detail }) => sortOthers(detail.column, detail.falling));
 
   const show = () => {
     const state = read();
@@ -156,8 +143,8 @@
   const text = (cell) => {
     const link = cell.querySelector("a, .text");
     const own = (link || cell).textContent.trim();
-    const bounds = cell.matches("td") && cell.querySelector("small");
-    return bounds ? `${own} (${bounds.textContent.trim()})` : own;
+    const details = cell.matches("td") ? [...cell.querySelectorAll("small")] : [];
+    return details.length ? `${own} (${details.map((each) => each.textContent.trim()).join("; ")})` : own;
   };
   const lines = () => [
     headings.map((each) => each.textContent.trim()),

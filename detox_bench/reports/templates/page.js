@@ -8,15 +8,17 @@
     return numbers.some(Number.isNaN) ? one.localeCompare(two) : numbers[0] - numbers[1];
   };
 
-  // What does not exist is last, whichever way.
+  // Each body within itself, below its heading. What does not exist is last, whichever way.
   const sort = (table, column, falling) => {
-    const rows = [...table.tBodies[0].rows];
-    rows.sort((a, b) => {
-      const [one, two] = [key(a, column), key(b, column)];
-      const way = falling && one !== "" && two !== "" ? -1 : 1;
-      return way * compare(one, two);
-    });
-    table.tBodies[0].append(...rows);
+    for (const body of table.tBodies) {
+      const rows = [...body.rows].filter((row) => row.cells[column]?.dataset.sort !== undefined);
+      rows.sort((a, b) => {
+        const [one, two] = [key(a, column), key(b, column)];
+        const way = falling && one !== "" && two !== "" ? -1 : 1;
+        return way * compare(one, two);
+      });
+      body.append(...rows);
+    }
   };
 
   for (const table of document.querySelectorAll("table.sortable")) {
