@@ -1,6 +1,7 @@
 """What every test stands on: no network, private folders, and tiny models made on the spot."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +218,23 @@ def texts_of(results: dict[str, Any]) -> dict[str, list[str]]:
         for samples in results["samples"].values()
         for sample in samples
     }
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory) -> Path:
+    """Return a board of the leaderboard with a base and a model made from it; it stays as it is."""
+    from submission_doubles import add_base, add_model
+
+    board: Path = tmp_path_factory.mktemp("original")
+    _, base = add_base(board)
+    add_model(board, base)
+    return board
+
+
+@pytest.fixture
+def board(original, tmp_path) -> Path:
+    """Return a copy of ``original``."""
+    return Path(shutil.copytree(original, tmp_path / "board"))
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,6 @@ from submission_doubles import (
     LANGUAGES,
     SUITE,
     Change,
-    add_base,
-    add_model,
     edit,
     forge,
     model_of,
@@ -34,20 +32,6 @@ from detox_bench.leaderboard.making import make, put
 from detox_bench.leaderboard.submission import SAMPLES
 
 DOCS = Path(__file__).parents[1] / "docs" / "leaderboard_checks.md"
-
-
-@pytest.fixture(scope="session")
-def original(tmp_path_factory) -> Path:
-    """Return a board with a base and a model made from it."""
-    board = tmp_path_factory.mktemp("original")
-    _, base = add_base(board)
-    add_model(board, base)
-    return board
-
-
-@pytest.fixture
-def board(original, tmp_path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "board"))
 
 
 def test_good_submissions_pass(board):

@@ -1,14 +1,9 @@
 """The base: removed, judging itself, and edited as it is."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 from submission_doubles import (
     BASE_WEIGHTS,
     Change,
-    add_base,
-    add_model,
     badge,
     forge,
     model_of,
@@ -27,20 +22,6 @@ def edit_neurons(raw):
     raw["method"] |= {"kind": "neurons", "intervention": EDIT.as_json(), "recipe": None}
     raw["identity"] |= {"weights_sha256": BASE_WEIGHTS, "intervention": EDIT.sha256}
     raw["model"] |= {"weights_sha256": BASE_WEIGHTS, "revision": f"local-{BASE_WEIGHTS[:12]}"}
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    """Return a board with a base and a model made from it."""
-    board = tmp_path_factory.mktemp("original")
-    _, base = add_base(board)
-    add_model(board, base)
-    return board
-
-
-@pytest.fixture
-def board(original, tmp_path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "board"))
 
 
 def test_a_base_that_was_removed_is_named(board):

@@ -6,27 +6,12 @@ import shutil
 from itertools import count
 from pathlib import Path
 
-import pytest
-from submission_doubles import Change, add_base, add_model, badge, forge, model_of, problems
+from submission_doubles import Change, badge, forge, model_of, problems
 
 from detox_bench.leaderboard.content import in_sketch, sha256, text_digest
 from detox_bench.leaderboard.copies import Sketch, overlap, sketch_of, sketches
 from detox_bench.leaderboard.folders import Board, Spot
 from detox_bench.leaderboard.submission import SAMPLES, SampleLine
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    """Return a board with a base and a model made from it."""
-    board = tmp_path_factory.mktemp("original")
-    _, base = add_base(board)
-    add_model(board, base)
-    return board
-
-
-@pytest.fixture
-def board(original, tmp_path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "board"))
 
 
 def test_a_copy_under_another_name_is_caught(board):
