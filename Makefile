@@ -33,6 +33,8 @@ check: $(INSTALLED)  ## Lint, types, and whether generated files are up to date
 	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml
 	$(BIN)/python -m detox_bench.task_files --check
 	$(BIN)/python -m detox_bench.leaderboard.freezing --check
+	@# Every number on the board once more: a change of statistics would show here.
+	$(BIN)/detox-bench leaderboard check leaderboard
 
 bench: $(INSTALLED)  ## Measure speed side by side (needs a quiet machine)
 	$(BIN)/python -m benchmarks

@@ -27,6 +27,7 @@ from detox_bench.leaderboard.hash_rates import RATES
 from detox_bench.leaderboard.making import Stated, make, put
 from detox_bench.leaderboard.specification import Specification, load_specification
 from detox_bench.leaderboard.submission import (
+    BADGE,
     REPRODUCTION,
     SAMPLES,
     SUBMISSION,
@@ -66,6 +67,10 @@ _REPRODUCTION = {
 }
 
 
+#: The badge of the base, without which nothing is ranked.
+_REPRODUCED = {"badge": "reproduced", "date": "2026-01-01", "note": None}
+
+
 class Prompt(NamedTuple):
     """What a line of samples says of its prompt."""
 
@@ -85,7 +90,8 @@ def write_board(folder: Path, submissions: int, prompt_list: str = LIST, seed: i
     random = np.random.default_rng(seed)
     before = _lines(random, prompts, suite, _BASE_LEVEL)
     base = make(_stated(_BASE, "base", suite, prompt_list), before, None, suite)
-    put(folder, base)
+    place = put(folder, base)
+    (place / BADGE).write_bytes(readable_json([_REPRODUCED]))
     after = _lines(random, prompts, suite, _NEW_LEVEL)
     stated = _stated(NEW, "dpo", suite, prompt_list)
     new = make(stated, after, OnBoard(base.submission, before), suite)

@@ -9,6 +9,7 @@ from board_doubles import BASE, IMAGE, SUITE, Made, write_board
 from browser import opened
 
 from detox_bench.leaderboard.site import build, gather
+from detox_bench.leaderboard.specification import load_specification
 
 #: One browser, whatever the number of workers.
 pytestmark = pytest.mark.xdist_group("browser")
@@ -362,3 +363,18 @@ def test_the_first_rows_are_painted_within_a_second(browser, many):
         found.page.wait_for_function(paint)
         assert found.page.evaluate(paint) < 1000
         assert found.page.locator("#board tbody tr").first.bounding_box()["y"] < 900
+
+
+def test_the_board_of_this_project_is_quiet_and_shows_its_models(browser, tmp_path, monkeypatch):
+    monkeypatch.setenv("DETOX_BENCH_DATA", str(tmp_path / "data"))
+    board = Path(__file__).parents[1] / "leaderboard"
+    if not (board / "submissions").is_dir():
+        pytest.skip("needs a checkout: a wheel has no submissions")
+    page = build(gather(board, load_specification())[0], tmp_path / "site").page
+    with opened(browser, page) as found:
+        shown = found.page.locator(NAMES).all_inner_texts()
+        assert {"detox-bench/mini-mgpt", "reference/says-nothing"} <= set(shown)
+        assert found.page.locator("figure svg a").count() > 0
+        found.page.get_by_label("Method").select_option("dpo")
+        assert all("dpo" in each for each in found.page.locator(NAMES).all_inner_texts())
+    assert (found.errors, found.requests) == ([], [])
