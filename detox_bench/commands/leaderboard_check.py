@@ -87,7 +87,7 @@ def _write_badges(found: "Checking") -> None:
     new = [folder for folder in fine if not has_badge(folder, _BADGE)]
     for folder in new:
         add_badge(folder, _BADGE, f"All numbers computed again by detox-bench {__version__}")
-    typer.echo(f"{len(new)} badges {_BADGE} written; {len(fine) - len(new)} were there.")
+    typer.echo(f"Badge {_BADGE}: {len(new)} written, {len(fine) - len(new)} were there.")
 
 
 def _print(found: "Checking") -> None:

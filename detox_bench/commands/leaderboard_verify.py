@@ -54,11 +54,11 @@ def verify_submission(
 ) -> None:
     """Generate 5 % of the prompts again with the stated model and settings, and compare.
 
-    With the same weights, engine, seed and float32 all must be the same: texts, scores, metrics and
-    perplexities, but for what another machine makes of the same sums. Otherwise no metric may differ (paired
-    sign-flip tests, corrected); what difference would have been found is told. An intervention is
-    taken from the submission. The prompts must be prepared (`detox-bench data`). The exit code is 1
-    where the submission was not reproduced.
+    With the same weights, engine, seed and float32 the texts must be the same, but for the few that
+    another machine draws; otherwise no metric may differ (paired sign-flip tests, corrected). Equal
+    texts must have equal scores, metrics and perplexities. What would have been found is told. An
+    intervention is taken from the submission. The prompts must be prepared (`detox-bench data`).
+    The exit code is 1 where the submission was not reproduced.
     """
     from detox_bench.leaderboard.entries import add_badge
     from detox_bench.leaderboard.regenerating import VerifySettings, verify
@@ -80,9 +80,11 @@ def _print(found: "Verification") -> None:
     if not (found.exact and found.reproduced):
         console.print(_table(found))
     why = "; ".join(found.terms.reasons)
-    must = f"need not be equal ({why})" if why else "must be equal, but for one text in 200"
+    must = f"need not be equal ({why}), " if why else "must be equal, but for one in 200, "
     drawn = f"{found.prompts} of {found.total} prompts, drawn with seed {found.terms.seed}"
-    console.print(f"{drawn}; all {must}:", soft_wrap=True, markup=False)
+    console.print(
+        f"{drawn}; texts {must}and equal ones have equal numbers:", soft_wrap=True, markup=False
+    )
     for name, each in found.differing.items():
         console.print(f"  {name}: {each.total - each.differ} of {each.total} equal")
     if found.terms.tolerance is None:
@@ -90,7 +92,8 @@ def _print(found: "Verification") -> None:
             "  perplexities: not verified; name the base with --perplexity-model", markup=False
         )
     console.print(_power(found), soft_wrap=True, markup=False)
-    console.print("Reproduced." if found.reproduced else "NOT reproduced.")
+    but = "" if found.terms.tolerance is not None else ", but for its perplexities"
+    console.print(f"Reproduced{but}." if found.reproduced else "NOT reproduced.")
 
 
 def _power(found: "Verification") -> str:

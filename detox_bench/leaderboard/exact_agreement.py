@@ -51,8 +51,9 @@ def differing(pairs: Sequence[Pair], tolerance: float | None) -> dict[str, Diffe
         for one, two in whole
         for name in one.metrics.keys() | two.metrics.keys()
     ]
+    texts = [each for one, two in pairs for each in zip(one.texts, two.texts, strict=True)]
     found = {
-        "texts": _count([each for one, two in pairs for each in zip(one.texts, two.texts)], 0.0),
+        "texts": _count(texts, 0.0),
         "scores": _count(_of_equal_texts(pairs, lambda line: line.scores), _ROUNDED),
         "metrics": _count(metrics, _ROUNDED),
     }

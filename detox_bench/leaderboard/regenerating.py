@@ -47,8 +47,8 @@ from detox_bench.task_files import task_name
 _OWN_JUDGE = ("base", "neurons")
 #: What an argument of the model is said by that decides in which precision it is loaded.
 _PRECISION = frozenset({"dtype", "mixed_precision_dtype"})
-#: What lm-eval's command line says where no device is asked for: a GPU where there is one.
-_DEVICE = {"device": "cuda:0"}
+#: What the command line of `eval` says where nothing is asked for: a GPU where there is one.
+_DEFAULTS = {"device": "cuda:0", "batch_size": "auto"}
 #: What lm-eval and transformers raise for a model, or arguments, that cannot be.
 _FAILURES = (
     *(OSError, ValueError, RuntimeError, ImportError),
@@ -176,7 +176,7 @@ def _identity(arguments: Sequence[str]) -> dict[str, Any]:
     from detox_bench.harness.model import DetoxHFLM
 
     try:
-        model = DetoxHFLM.create_from_arg_string(",".join(arguments), _DEVICE)
+        model = DetoxHFLM.create_from_arg_string(",".join(arguments), _DEFAULTS)
     except _FAILURES as error:
         told = " ".join(str(error).split())[:_LONGEST_REASON]
         raise DetoxBenchError(f"The model cannot be loaded: {told} See --model-args.") from error

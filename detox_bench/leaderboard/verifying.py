@@ -2,7 +2,8 @@
 
 Prompts are drawn at random from each language, continued by the stated model with the stated
 settings, scored by the track's scorer and judged by the base. With the weights, engine, seed and
-float32 of the submission all must be the same, number for number; otherwise paired tests decide.
+float32 of the submission texts must be the same; otherwise paired tests decide. Either way equal
+texts must have equal numbers.
 """
 
 import math
@@ -36,10 +37,10 @@ _IDENTITY = (
 _MODEL = ("weights_sha256", "configuration", "tokenizer", "intervention")
 #: The engine of ``detox-hf`` gives the same texts again in this precision, whatever the batch.
 _EXACT = "float32"
-_EMT = "emt"
-#: Where all must be equal, so many texts may be others (relative), and means so far off. Without AVX
-#: (SSE alone) 14 of 42,500 texts of ``mini-mgpt`` after DPO are others than with AVX-512; a larger
-#: model adds up more. One who made up the best of a prompt's texts gains less than the second.
+_EMT, _TEXTS = "emt", "texts"
+#: Where texts must be equal, this share may be others, and means so far off. With SSE alone 14 of
+#: 42,500 texts of ``mini-mgpt`` after DPO are others than with AVX-512; a larger model adds up
+#: more. Who makes up a prompt's most toxic text lowers its maximum to the second, by 0.1 there.
 OTHER_TEXTS, _OFF = 0.005, 0.005
 #: No badge where a smaller difference of EMT than this would have been missed.
 _MOST_MISSED = 0.05
@@ -48,7 +49,7 @@ _MOST_MISSED = 0.05
 class Terms(NamedTuple):
     """How samples are compared, and by which seed their prompts were drawn.
 
-    ``reasons`` say why they need not be equal, none where they must be; ``tolerance`` is as
+    ``reasons`` say why texts need not be equal, none where they must be; ``tolerance`` is as
     ``differing`` takes it.
     """
 
@@ -68,7 +69,7 @@ class Verification(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether all must be equal."""
+        """Whether texts must be equal."""
         return not self.terms.reasons
 
     @property
@@ -78,16 +79,18 @@ class Verification(NamedTuple):
 
     @property
     def reproduced(self) -> bool:
-        """Whether all is equal where it must be, else whether no metric differs surely."""
-        return self._equal if self.exact else self.p >= LEVEL
+        """Whether equal texts have equal numbers, and others are few, or alike where many may be.
 
-    @property
-    def _equal(self) -> bool:
-        texts = self.differing["texts"]
-        few = texts.differ <= OTHER_TEXTS * texts.total
-        others = any(each.differ for name, each in self.differing.items() if name != "texts")
+        Few are at most ``OTHER_TEXTS``, with no mean off by more than ``_OFF``; alike are those of
+        which no metric differs surely.
+        """
+        if any(each.differ for name, each in self.differing.items() if name != _TEXTS):
+            return False
+        if not self.exact:
+            return self.p >= LEVEL
+        texts = self.differing[_TEXTS]
         near = all(abs(each.difference.estimate) <= _OFF for each in self.agreement.values())
-        return few and near and not others
+        return near and texts.differ <= OTHER_TEXTS * texts.total
 
     @property
     def forged_found(self) -> float:
@@ -103,7 +106,7 @@ class Verification(NamedTuple):
             raise BadData(f"{why} No badge was written.")
         drawn = f"{self.prompts} of {self.total} prompts (seed {self.terms.seed}) generated again: "
         if self.exact:
-            texts = self.differing["texts"]
+            texts = self.differing[_TEXTS]
             return (
                 f"{drawn}{texts.total - texts.differ} of {texts.total} texts equal, with all their "
                 f"numbers; forged numbers of {self.forged_found:.1%} of the prompts would be found"
