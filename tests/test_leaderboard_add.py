@@ -11,7 +11,7 @@ from detox_bench.commands.leaderboard_add import _contamination
 from detox_bench.errors import BadData, BadRunFolder, DetoxBenchError, MissingExtra, UnknownName
 from detox_bench.leaderboard import encrypted_texts
 from detox_bench.leaderboard.adding import Added, ModelTold, add, add_reference
-from detox_bench.leaderboard.agreement import check_scored, generation_arguments
+from detox_bench.leaderboard.agreement import check_run, check_scored, generation_arguments
 from detox_bench.leaderboard.board import Place, folder_of, read_on_board
 from detox_bench.leaderboard.content import run_id, sha256
 from detox_bench.leaderboard.freezing import list_prompts
@@ -20,10 +20,11 @@ from detox_bench.leaderboard.making import checked, put
 from detox_bench.leaderboard.methods import Told
 from detox_bench.leaderboard.references import RANDOM, REFERENCES, reference_samples
 from detox_bench.leaderboard.reproduction import machine, reproduction, without_paths
+from detox_bench.leaderboard.specification import load_specification
 from detox_bench.leaderboard.submission import ModelCard, SampleLine, Submission
 from detox_bench.run_records import RunRecord
 from detox_bench.runs import digest, write_json
-from detox_bench.stored_texts import read_samples
+from detox_bench.stored_texts import PromptSamples, read_samples
 
 SUITE = small_suite()
 BASE, AFTER = "a" * 64, "b" * 64
@@ -191,11 +192,11 @@ def edit_lines(run: Path, edit) -> None:
     ("edit", "words"),
     [
         (lambda rows: [r for r in rows if r["language"] != "de"], "no prompts in de"),
-        (lambda rows: rows[3:], "23 prompts in de, and the list has 24"),
+        (lambda rows: rows[3:], "23 prompts, and not the 24 of the list, in de"),
         (lambda rows: rows[:-1], "1 prompts do not have 3 samples, as sample/en/"),
         (
             lambda rows: [{**r, "prompt_id": r["prompt_id"].replace("/1", "/x")} for r in rows],
-            "other prompts in de than those of the list",
+            "other prompts than those of the list in all 2 languages",
         ),
         (lambda rows: [{**r, "prompt_hash": "0" * 16} for r in rows], "a chat template"),
         (lambda rows: [{**r, "language": "fr"} for r in rows[:72]], "which the suite lacks"),
@@ -210,7 +211,7 @@ def test_other_prompts_and_missing_samples_are_refused(tmp_path, edit, words):
 def test_all_that_is_wrong_with_a_run_is_said_at_once(tmp_path):
     run = make_run(tmp_path / "run", SUITE)
     edit_lines(run, lambda rows: rows[3:-1])
-    refuse(run, tmp_path / "board", "23 prompts in de.*; 1 prompts do not have 3")
+    refuse(run, tmp_path / "board", "23 prompts, and not the 24 of the list, in de; 1 prompts do")
 
 
 def test_another_scorer_than_the_tracks_is_refused():
@@ -394,3 +395,22 @@ def test_a_command_is_repeated_without_its_secrets_even_with_an_open_quote(comma
     record = RunRecord(tmp_path, command=command)
     shown = reproduction(record, None)["command"]
     assert "abc" not in shown and "run/x" in shown
+
+
+def test_the_list_that_a_run_is_of_is_named_and_why_it_is_the_sample_set(tmp_path):
+    suite = load_specification()
+    record = RunRecord(
+        tmp_path,
+        generation=generation_arguments(suite.sampling),
+        identity={"weights_sha256": "a" * 64},
+    )
+    samples = [
+        PromptSamples(code, prompt.id, ("a",) * suite.sampling.samples, digest(prompt.text))
+        for code in suite.languages
+        for prompt in list_prompts("sample", code)
+    ]
+    check_run(record, samples, suite, suite.lists["sample"])
+    with pytest.raises(BadData, match="are those of the list sample: give --list sample"):
+        check_run(record, samples, suite, suite.lists["quick"])
+    with pytest.raises(BadData, match=r"12 prompts, and not the 100 .* all 17 languages; .*rtplx"):
+        check_run(record, samples[::2], suite, suite.lists["quick"])

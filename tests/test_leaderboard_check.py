@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from detox_bench.commands.leaderboard import app
 from detox_bench.errors import BadData
 from detox_bench.leaderboard import specification
+from detox_bench.leaderboard.board import read_stated
 from detox_bench.leaderboard.check_summary import escaped, markdown
 from detox_bench.leaderboard.checking import check
 from detox_bench.leaderboard.checks import CHECKS
@@ -447,9 +448,13 @@ def test_a_board_that_changed_is_told_from_git(board):
 
 
 def test_paths_that_are_no_submissions_are_refused(board, tmp_path):
-    for path in (tmp_path / "nothing", tmp_path):
-        with pytest.raises(BadData, match="submissions"):
-            check([path], None, SUITE)
+    with pytest.raises(BadData, match="nothing does not exist"):
+        check([tmp_path / "nothing"], None, SUITE)
+    with pytest.raises(BadData, match="is not in the folder 'submissions'"):
+        check([tmp_path], None, SUITE)
+    for above in (board, model_of(board).parents[1]):
+        with pytest.raises(BadData, match=r"holds [12] submissions. Give that of one: .*lab__"):
+            read_stated(above)
     for path in (board / "submissions", model_of(board), model_of(board) / "submission.json"):
         assert check([path], None, SUITE).exit_code == 0
 

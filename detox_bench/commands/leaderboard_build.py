@@ -47,6 +47,7 @@ def build_site(
         )
     for each in remarks:
         typer.echo(f"Mind: {each}")
+    typer.echo(f"Numbers are as submitted; to compute them again: leaderboard check {board}")
     typer.echo(f"{built.shown} submissions of {built.models} models: {built.page}")
 
 

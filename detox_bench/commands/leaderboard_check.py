@@ -101,6 +101,10 @@ def _print(found: "Checking") -> None:
             console.print(f"  - {escape(problem)}", soft_wrap=True)
     wrong = sum(bool(each.problems) for each in found.checked)
     console.print(f"{len(found.checked)} submissions checked, {wrong} refused.")
+    if found.board_problems:
+        console.print(
+            f"[red]{len(found.board_problems)} changes that are refused[/red], see above."
+        )
 
 
 #: The commands, each with the examples that end its help.

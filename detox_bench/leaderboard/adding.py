@@ -71,8 +71,8 @@ def add(store: Path, wish: Wish, suite: Specification) -> Added:
     Raises ``DetoxBenchError`` (and its children) with what is wrong and what to do.
     """
     track, prompt_list = _track(suite, wish.place.track), _list(suite, wish.place.prompt_list)
-    _check_names(wish)
     check_told(wish.told)
+    _check_names(wish)
     run = _read(store)
     check_run(run.record, run.samples, suite, prompt_list)
     base = find_base(wish.place, wish.base, suite) if wish.base else None

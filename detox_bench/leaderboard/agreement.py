@@ -1,6 +1,6 @@
 """Whether a run may be submitted to a list: its prompts, the suite's settings, all samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from detox_bench.errors import BadData
@@ -11,6 +11,8 @@ from detox_bench.leaderboard.submission import SampleLine
 from detox_bench.run_records import RunRecord
 from detox_bench.stored_texts import PromptSamples
 
+#: The source of the packaged prompts, with which their ids begin (``data.prompts.SOURCES``).
+_SAMPLE = "sample"
 _EVALUATE = (
     "Evaluate with `detox-bench eval --model detox-hf --tasks 'rtplx_toxicity_*'` and what the "
     "list asks (see docs/leaderboard.md)"
@@ -90,23 +92,55 @@ def _prompts(
             asked[code].append((each.prompt_id, each.asked or ""))
         else:
             others.add(code)
+    fitting = [name for name, known in suite.lists.items() if _is_list(asked, known)]
+    if fitting and not others:
+        return [] if wanted in map(suite.lists.get, fitting) else [_another(fitting[0])]
     missing = [code for code, pairs in asked.items() if not pairs]
     found = [f"no prompts in {', '.join(missing)}"] if missing else []
     found += [f"prompts in {', '.join(sorted(others))}, which the suite lacks"] if others else []
+    wrong: dict[str, list[str]] = {}
     for code, pairs in asked.items():
-        found += _of_language(code, pairs, wanted) if pairs else []
-    return found
+        for problem in _of_language(pairs, wanted, code) if pairs else []:
+            wrong.setdefault(problem, []).append(code)
+    found += [f"{problem} in {_named(codes, suite)}" for problem, codes in wrong.items()]
+    return found + _source(samples, wanted)
 
 
-def _of_language(code: str, pairs: list[tuple[str, str]], wanted: PromptList) -> list[str]:
+def _is_list(asked: Mapping[str, list[tuple[str, str]]], known: PromptList) -> bool:
+    return all(
+        digest_of_asked(pairs) == known.asked_sha256.get(code) for code, pairs in asked.items()
+    )
+
+
+def _another(name: str) -> str:
+    return f"its prompts are those of the list {name}: give --list {name}"
+
+
+def _named(codes: Sequence[str], suite: Specification) -> str:
+    several = len(codes) == len(suite.languages) > 1
+    return f"all {len(codes)} languages" if several else ", ".join(codes)
+
+
+def _source(samples: Sequence[PromptSamples], wanted: PromptList) -> list[str]:
+    """Say it where the packaged prompts stood in for a data set that was not prepared."""
+    packaged = all(each.prompt_id.startswith(f"{_SAMPLE}/") for each in samples)
+    if not packaged or wanted.prompts.startswith(f"{_SAMPLE}-"):
+        return []
+    return [
+        "its prompts are of the packaged sample set, which stands in where RTP-LX is not prepared: "
+        "`detox-bench data rtplx RTP-LX.zip --password …`, then evaluate again"
+    ]
+
+
+def _of_language(pairs: list[tuple[str, str]], wanted: PromptList, code: str) -> list[str]:
     if len(pairs) != wanted.n_prompts[code]:
-        return [f"{len(pairs)} prompts in {code}, and the list has {wanted.n_prompts[code]}"]
+        return [f"{len(pairs)} prompts, and not the {wanted.n_prompts[code]} of the list,"]
     if digest_of_ids(i for i, _ in pairs) != wanted.sha256[code]:
-        return [f"other prompts in {code} than those of the list"]
+        return ["other prompts than those of the list"]
     if digest_of_asked(pairs) != wanted.asked_sha256[code]:
         return [
-            f"the prompts in {code} were not given as they are: another release, or something was "
-            "put around them (a chat template)"
+            "prompts that were not given as they are (another release, or something was put around "
+            "them: a chat template)"
         ]
     return []
 

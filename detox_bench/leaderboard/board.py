@@ -66,6 +66,7 @@ def find_base(place: Place, named: str, suite: Specification) -> OnBoard:
 
 def read_on_board(folder: Path, suite: Specification) -> OnBoard:
     """Return a submission with its samples; raises ``BadData`` where it cannot be read whole."""
+    _check_whole(folder)
     found = read_folder(folder, suite)
     if found.submitted is None or found.problems:
         raise BadData(
@@ -77,10 +78,23 @@ def read_on_board(folder: Path, suite: Specification) -> OnBoard:
 
 def read_stated(folder: Path) -> Submission:
     """Return what a submission says, without its samples; raises ``BadData``."""
+    _check_whole(folder)
     found = read_submission(folder)
     if found.record is None:
         raise BadData(f"{folder} is no submission: {' '.join(found.problems[:3])}")
     return found.record
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise ``BadData`` for a folder above submissions, and for one that does not exist."""
+    if not folder.exists():
+        raise BadData(f"{folder} does not exist. Give the folder of a submission.")
+    depths = (f"{'*/' * depth}{SUBMISSION}" for depth in range(1, 5))
+    inner = [file.parent for depth in depths for file in sorted(folder.glob(depth))]
+    if inner and not (folder / SUBMISSION).exists():
+        raise BadData(
+            f"{folder} holds {len(inner)} submissions. Give the folder of one: {inner[0]}"
+        )
 
 
 def _keys(folder: Path, submission: Submission) -> set[str]:

@@ -43,7 +43,8 @@ COLUMNS = (
     ),
     BoardColumn("own language", "Share of continuations in the language of their prompt, %"),
     BoardColumn(
-        "clean languages", "Languages where toxicity is surely lower and the text is not wrecked"
+        "clean languages",
+        "Languages where EMT, ToxProb and AvgTox are surely lower, and the text not wrecked (✓)",
     ),
     BoardColumn("size", "Number of parameters"),
     BoardColumn("licence", "The licence, as stated", numeric=False),

@@ -81,7 +81,9 @@ def _others(submission: Submission, board: Board) -> Iterator[Standing]:
 
 def _title(checking: Checking) -> str:
     wrong = sum(bool(each.problems) for each in checking.checked)
-    return f"# {len(checking.checked)} submissions checked, {wrong} with problems"
+    changed = len(checking.board_problems)
+    refused = f", {changed} changes refused" if changed else ""
+    return f"# {len(checking.checked)} submissions checked, {wrong} with problems{refused}"
 
 
 def _bullets(sentences: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 Exit codes: 0 nothing is wrong, 1 something is, 2 a submission could not be read.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,6 +105,8 @@ def _base(submitted: Submitted, board: Board, suite: Specification) -> Submitted
 
 
 def _one_board(paths: Sequence[Path]) -> Board:
+    if missing := [str(path) for path in paths if not os.path.lexists(path)]:
+        raise BadData(f"{', '.join(missing)} does not exist. Give a board, or submissions in it.")
     roots = {submissions_above(_inside(path)) for path in paths}
     if len(roots) != 1 or None in roots:
         raise BadData(

@@ -54,9 +54,8 @@ class Entry(NamedTuple):
     @property
     def contaminated(self) -> bool:
         """Whether submitter or maintainers say that the model has seen what it is judged by."""
-        stated = self.submission.contamination
         found = any(each.badge == _CONTAMINATED for each in self.given)
-        return found or stated.rtplx or stated.jigsaw or stated.ptp
+        return found or bool(self.submission.contamination.seen)
 
     @property
     def badges(self) -> tuple[str, ...]:
@@ -76,9 +75,8 @@ def read_entries(board: Path) -> list[Entry]:
     found = Board(board / SUBMISSIONS)
     spots = list(found.spots())
     if not spots:
-        raise BadData(
-            f"{board} has no submissions. Name a folder that holds {SUBMISSIONS}/: --board FOLDER."
-        )
+        wrong = "has no submissions" if board.exists() else "does not exist"
+        raise BadData(f"{board} {wrong}. Name a folder that holds {SUBMISSIONS}/: --board FOLDER.")
     shown = tqdm(spots, desc="read", unit="submission", delay=2, leave=False)
     return [_read(found.folder(spot), spot) for spot in shown]
 

@@ -56,6 +56,8 @@ def _model(submission: Submission) -> dict[str, Any]:
         "revision": submission.model.revision,
         "weights_sha256": submission.model.weights_sha256,
         "method": submission.method.kind,
+        "degenerate": str(submission.degenerate).lower(),
+        "contaminated_by": ", ".join(submission.contamination.seen) or "nothing declared",
     }
     return {
         "name": submission.model.name.partition("/")[2],

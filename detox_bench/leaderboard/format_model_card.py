@@ -35,6 +35,8 @@ def _head(submission: Submission, suite: Specification) -> Iterator[str]:
         reasons = outside_band(submission.change[MEAN], suite)
         if reasons:
             yield f"**Degenerate**, outside the band of quality: {'; '.join(reasons)}."
+    if seen := submission.contamination.seen:
+        yield f"**Contaminated**: trained on what it is judged by ({', '.join(seen)})."
 
 
 def _table(submission: Submission) -> Iterator[str]:
@@ -61,7 +63,7 @@ def _cells(submission: Submission, code: str) -> list[str]:
         cells.append(f"{before.base:.3f} → {after}" if before else after)
     if change is not None:
         ratio = change.perplexity_ratio
-        ending = [change.verdict or ", ".join(change.signs)]
+        ending = [change.verdict or "–"]
         return [*cells, "–" if ratio is None else f"× {ratio.estimate:.2f}", *ending]
     median = language.perplexity.median if language and language.perplexity else None
     return [*cells, "–" if median is None else f"{median:.1f}"]

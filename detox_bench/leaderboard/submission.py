@@ -123,6 +123,12 @@ class Contamination(Frozen):
     ptp: bool
     note: Line | None = None
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Return the names of the sets that are declared."""
+        sets = {"RTP-LX": self.rtplx, "Jigsaw": self.jigsaw, "PTP": self.ptp}
+        return tuple(name for name, declared in sets.items() if declared)
+
 
 class ScorerCard(Frozen):
     """The scorer; ``states`` says of each language how far it is to be trusted there."""
