@@ -400,6 +400,21 @@ def test_what_stands_beside_the_submissions_may_not_change_with_them(original, b
     assert not check([board], str(original / "submissions"), SUITE).board_problems
 
 
+def test_a_board_named_by_a_relative_path_is_a_board(original, board, monkeypatch):
+    monkeypatch.chdir(board / "submissions")
+    found = check([Path("../../board")], str(original), SUITE)
+    assert (found.checked, found.board_problems) == ([], [])
+
+
+def test_a_later_run_may_not_be_dated_before_the_first(original, board):
+    lines = sample_lines("another seed")
+    folder = put(board, make(stated("lab/base", "base"), lines, None, SUITE))
+    forged = forge(folder, Change(lambda raw: raw.update(submitted="2001-01-01")))
+    (found,) = check([board], str(original), SUITE).checked
+    assert [each for each in found.problems if each.startswith("It is dated 2001-01-01, and a run")]
+    assert not problems(forged)
+
+
 def test_links_are_told(original, board):
     (board / "submissions" / "evil__link").symlink_to("lab__base")
     found = check([board], str(original), SUITE)
@@ -453,7 +468,7 @@ def test_paths_that_are_no_submissions_are_refused(board, tmp_path):
     with pytest.raises(BadData, match="is not in the folder 'submissions'"):
         check([tmp_path], None, SUITE)
     for above in (board, model_of(board).parents[1]):
-        with pytest.raises(BadData, match=r"holds [12] submissions. Give that of one: .*lab__"):
+        with pytest.raises(BadData, match=r"holds [12] submissions. Give the folder of .*lab__"):
             read_stated(above)
     for path in (board / "submissions", model_of(board), model_of(board) / "submission.json"):
         assert check([path], None, SUITE).exit_code == 0

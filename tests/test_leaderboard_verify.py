@@ -1,6 +1,7 @@
 """Verification: the prompts drawn, what must be equal, and when metrics agree."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -16,7 +17,13 @@ from detox_bench.leaderboard.adding import ModelTold, Wish, add
 from detox_bench.leaderboard.board import Place
 from detox_bench.leaderboard.methods import Told
 from detox_bench.leaderboard.submission import SAMPLES
-from detox_bench.leaderboard.verifying import Terms, check_identity, choose, compare
+from detox_bench.leaderboard.verifying import (
+    Terms,
+    _share_found,
+    check_identity,
+    choose,
+    compare,
+)
 
 IDENTITY = {"engine": "e", "seed": 0, "weights_sha256": "a", "dtype": "float32"}
 MUST = Terms((), 0, 5e-4)
@@ -296,3 +303,13 @@ def test_a_submission_that_cannot_be_read_is_not_verified(copy, gpt2_folder):
     (copy / SAMPLES).unlink()
     with pytest.raises(BadData, match=r"is no whole submission: samples\.jsonl\.gz is missing"):
         verify(copy, gpt2_folder)
+
+
+def test_what_had_been_found_counts_the_texts_that_may_differ():
+    """None of 85 prompts may be made up unnoticed: 1 - 0.05^(1/85); of 917, four may be."""
+    assert _share_found(85, 0) == pytest.approx(1 - 0.05 ** (1 / 85))
+    share = _share_found(917, 4)
+    missed = sum(
+        math.comb(917, found) * share**found * (1 - share) ** (917 - found) for found in range(5)
+    )
+    assert missed == pytest.approx(0.05) and 0.0095 < share < 0.0105

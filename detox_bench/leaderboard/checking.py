@@ -19,6 +19,7 @@ from detox_bench.leaderboard.history import changed_files, changed_folders, prob
 from detox_bench.leaderboard.specification import SPECIFICATION, Specification
 from detox_bench.leaderboard.submission import Submission
 from detox_bench.leaderboard.submitted import Submitted, read_folder
+from detox_bench.leaderboard.wording import plain
 
 
 class Checked(NamedTuple):
@@ -84,6 +85,8 @@ def check(
         folders = []
     bar = tqdm(folders, "Checking", unit=" submissions", disable=None if folders[1:] else True)
     checked = [check_folder(each, board, suite) for each in bar]
+    if against:
+        checked = [_with_dates(each, board, folders) for each in checked]
     return Checking(board, checked, problems_of_changes(changes, badges))
 
 
@@ -94,6 +97,27 @@ def check_folder(folder: Path, board: Board, suite: Specification) -> Checked:
         return Checked(folder, found.problems, None)
     case = Case(found.submitted, board, suite, _base(found.submitted, board, suite))
     return Checked(folder, [*found.problems, *problems(case)], found.submitted.submission)
+
+
+def _with_dates(checked: Checked, board: Board, new: Sequence[Path]) -> Checked:
+    """Add a problem where a new run is not dated after those of its model that were there.
+
+    The first run of a model is the one that is ranked; which one that is, is told by dates.
+    """
+    own = checked.submission
+    if own is None:
+        return checked
+    model = checked.folder.parts[-3:-1]
+    spots = [spot for spot in board.of_model(model[0]) if board.folder(spot) not in new]
+    there = [board.read(spot) for spot in spots if spot.revision == model[1]]
+    dates = [each.submitted for each in there if each and each.prompt_list == own.prompt_list]
+    if not dates or own.submitted > max(dates):
+        return checked
+    sentence = (
+        f"It is dated {plain(own.submitted)}, and a run of this model from {plain(max(dates))} is "
+        "on the board, which stays the one that is ranked. Add another run on a later day."
+    )
+    return checked._replace(problems=[*checked.problems, sentence])
 
 
 def _base(submitted: Submitted, board: Board, suite: Specification) -> Submitted | None:
@@ -117,7 +141,8 @@ def _one_board(paths: Sequence[Path]) -> Board:
 
 
 def _is_board(path: Path) -> bool:
-    return submissions_above(_inside(path)) == Path(_inside(path)).absolute()
+    inner = Path(os.path.abspath(_inside(path)))  # noqa: PTH100  links are not resolved
+    return submissions_above(inner) == inner
 
 
 def _inside(path: Path) -> Path:

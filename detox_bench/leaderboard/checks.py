@@ -9,6 +9,7 @@ found before these run.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from detox_bench.errors import DetoxBenchError
 from detox_bench.leaderboard import checks_of_aggregates as aggregates
 from detox_bench.leaderboard import checks_of_base as base
 from detox_bench.leaderboard import checks_of_neighbours as neighbours
@@ -152,8 +153,16 @@ def problems(case: Case) -> list[str]:
     found = []
     for name, check in CHECKS.items():
         if case.submitted.samples_whole or not check.needs_samples:
-            found += _few(check.function(case), name)
+            found += _few(_asked(check, case), name)
     return found
+
+
+def _asked(check: Check, case: Case) -> list[str]:
+    """Return what a check finds; what it cannot compute is a problem too, not the end of all."""
+    try:
+        return check.function(case)
+    except DetoxBenchError as error:
+        return [str(error)]
 
 
 def _few(sentences: list[str], name: str) -> list[str]:

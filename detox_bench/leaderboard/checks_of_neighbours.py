@@ -1,6 +1,7 @@
 """Checks against what else is on the board: names, earlier runs, weights, and copies."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 from detox_bench.leaderboard.case import Case
 from detox_bench.leaderboard.copies import Overlap, overlap, sketch_of, sketches
@@ -68,9 +69,10 @@ def _computed_by(submission: Submission) -> tuple[str, object]:
 
 
 def copies(case: Case) -> list[str]:
-    """Compare a part of the texts with those of every other model on the board."""
+    """Compare a part of the texts with those of every other submission, but on another track."""
     own, found = sketch_of(case.submitted.lines), []
-    for spot, sketch in sketches(case.board, _others(case)):
+    again = (spot for spot in case.board.of_model(case.spot.model) if spot != case.spot)
+    for spot, sketch in sketches(case.board, chain(_others(case), again)):
         shared = overlap(own, sketch)
         if shared.same > MOST_SHARED:
             found += _copied(case, spot, shared)
@@ -79,6 +81,8 @@ def copies(case: Case) -> list[str]:
 
 def _copied(case: Case, spot: Spot, shared: Overlap) -> list[str]:
     other = case.board.read(spot)
+    if other and spot.model == case.spot.model and other.track != case.submission.track:
+        return []
     kin = other is not None and _kin(case.submission, other)
     if shared.same <= (MOST_SHARED_BY_KIN if kin else MOST_SHARED):
         return []

@@ -1,7 +1,7 @@
 """What was changed on a board: nothing that is there may change but badges, by maintainers.
 
-The board before is a revision of git, or a folder. Git is run with fixed arguments, without hooks,
-filters or drivers, and what it prints is only read.
+The board before is a revision of git, or a folder. Git is run with fixed arguments, without hooks
+or drivers, and what it prints is only read.
 """
 
 import filecmp
@@ -38,9 +38,12 @@ def changed_files(board: Board, before: str) -> list[Changed]:
     ``submissions`` is compared too, the frozen suite: as ``../benchmark.yaml``. Raises ``BadData``
     where it is neither, and where ``submissions`` is a link.
     """
-    if board.submissions.is_symlink():
-        raise BadData(f"{board.submissions} is a link. Submissions lie in the board's own folder.")
+    for each in (board.submissions.parent, board.submissions):
+        if each.is_symlink():
+            raise BadData(f"{each} is a link. Submissions lie in the board's own folder.")
     other = Path(before)
+    if not other.is_dir() and not board.submissions.is_dir():
+        return []
     if not other.is_dir():
         return sorted({*_against_git(board.submissions, before), *_unknown(board.submissions)})
     inner = other if other.name == SUBMISSIONS else other / SUBMISSIONS
@@ -148,7 +151,7 @@ def _files(folder: Path, skipped: str | None) -> Iterator[str]:
     """Yield the files and the links below a folder, but for what is ``skipped`` in it."""
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
-        if here == folder:
+        if here == folder and skipped:
             folders[:] = [name for name in folders if name not in (skipped, "__pycache__")]
         links = [name for name in folders if (here / name).is_symlink()]
         for name in (*names, *links):

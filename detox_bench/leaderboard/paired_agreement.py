@@ -17,6 +17,7 @@ from detox_bench.statistics import Interval, holm, paired_interval, sign_flip_p
 
 #: What p must not be below, corrected for all metrics, and how often a difference is to be found.
 LEVEL, POWER = 0.05, 0.8
+LOG_PERPLEXITY = "log_perplexity"
 
 
 class Agreement(NamedTuple):
@@ -88,4 +89,4 @@ def _perplexity(line: SampleLine) -> dict[str, float]:
         return {}
     logs = [math.log(each) for each in line.perplexities if each is not None]
     found = {"no_perplexity": 1 - len(logs) / len(line.perplexities)} if line.perplexities else {}
-    return found | ({"log_perplexity": fmean(logs)} if logs else {})
+    return found | ({LOG_PERPLEXITY: fmean(logs)} if logs else {})

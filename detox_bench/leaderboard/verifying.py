@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 from detox_bench.errors import BadData
 from detox_bench.leaderboard.content import by_language
 from detox_bench.leaderboard.exact_agreement import Differing, Pair, differing
-from detox_bench.leaderboard.paired_agreement import LEVEL, Agreement, agreements
+from detox_bench.leaderboard.paired_agreement import (
+    LEVEL,
+    LOG_PERPLEXITY,
+    Agreement,
+    agreements,
+)
 from detox_bench.leaderboard.submission import SampleLine, Submission
 from detox_bench.leaderboard.wording import listed, shown
 
@@ -89,16 +94,29 @@ class Verification(NamedTuple):
         if not self.exact:
             return self.p >= LEVEL
         texts = self.differing[_TEXTS]
-        near = all(abs(each.difference.estimate) <= _OFF for each in self.agreement.values())
+        near = all(
+            abs(each.difference.estimate) <= self._most_off(name)
+            for name, each in self.agreement.items()
+        )
         return near and texts.differ <= OTHER_TEXTS * texts.total
+
+    def _most_off(self, metric: str) -> float:
+        """Return how far off a mean may be: of perplexities no less than each of them may."""
+        judged = metric == LOG_PERPLEXITY
+        return max(_OFF, math.log1p(self.terms.tolerance or 0.0)) if judged else _OFF
 
     @property
     def forged_found(self) -> float:
-        """The share of prompts, made up in all they say, that the draw had met in 95 % of cases.
+        """The share of prompts, made up in all they say, that had been found in 95 % of cases.
 
-        (1 - share)^n = 0.05; nothing is missed where all prompts were drawn.
+        As many made-up prompts as ``OTHER_TEXTS`` allows go unnoticed, m of n that are drawn: the
+        share is that at which the binomial chance of m or fewer is 0.05. Nothing is missed where
+        all prompts were drawn, and none goes unnoticed.
         """
-        return 0.0 if self.prompts == self.total else 1 - float(LEVEL ** (1 / self.prompts))
+        unnoticed = int(OTHER_TEXTS * self.prompts)
+        if self.prompts == self.total and not unnoticed:
+            return 0.0
+        return _share_found(self.prompts, unnoticed)
 
     def note(self) -> str:
         """Return what a badge says of it; raises ``BadData`` where it gets none."""
@@ -129,6 +147,25 @@ class Verification(NamedTuple):
             f"An EMT off by less than {missed:.3f} would have been missed, and {_MOST_MISSED} "
             f"should be found: draw more prompts, as --share {min(1.0, needed + 0.005):.2f}."
         )
+
+
+def _share_found(drawn: int, unnoticed: int) -> float:
+    """Return the share at which at most ``unnoticed`` of ``drawn`` have it in 5 % of cases."""
+
+    def missed(share: float) -> float:
+        chances = (_binomial(drawn, found, share) for found in range(unnoticed + 1))
+        return math.fsum(chances)
+
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if missed(middle) > LEVEL else (low, middle)
+    return high
+
+
+def _binomial(n: int, k: int, share: float) -> float:
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
 
 
 def choose(
