@@ -150,7 +150,7 @@ def ranges(case: Case) -> list[str]:
         for name, value in (case.submission.retrieval or {}).items()
         if not -1 <= value <= 1
     ]
-    return found[:5]
+    return found
 
 
 def quality(case: Case) -> list[str]:

@@ -19,11 +19,9 @@ from detox_bench.leaderboard.entries import Entry, read_entries
 from detox_bench.leaderboard.pages import Site, file_of, render_board, render_model
 from detox_bench.leaderboard.ranking import Ranking, Row, rankings
 from detox_bench.leaderboard.site_data import as_csv, as_json
-from detox_bench.leaderboard.specification import Specification
+from detox_bench.leaderboard.specification import SPECIFICATION, Specification
 
 INDEX = "index.html"
-#: A folder that has this is a board, also without a submission.
-SUITE_FILE = "benchmark.yaml"
 #: A folder that has this was written by us, and may be written again.
 _MARK = "data.json"
 _MODELS = "models"
@@ -103,7 +101,7 @@ def _begun(board: Path) -> bool:
     """Return whether this is a board to which nobody has added anything yet."""
     there = board / SUBMISSIONS
     empty = not there.exists() or (there.is_dir() and not any(there.iterdir()))
-    return empty and (there.exists() or (board / SUITE_FILE).is_file())
+    return empty and (there.exists() or (board / SPECIFICATION).is_file())
 
 
 def _nobody(suite: Specification) -> Ranking:
