@@ -211,7 +211,7 @@ def test_a_submission_that_cannot_be_read_is_named_in_a_sentence(board):
     (entry.folder / "submission.json").write_text("{")
     with pytest.raises(BadData, match=r"lab__base.* is not JSON.*leaderboard check"):
         read_entries(board)
-    with pytest.raises(BadData, match="has no submissions"):
+    with pytest.raises(BadData, match="elsewhere does not exist"):
         read_entries(board / "elsewhere")
     (entry.folder / SAMPLES).unlink()
     with pytest.raises(BadData, match="cannot be read"):
