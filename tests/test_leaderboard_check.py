@@ -496,7 +496,7 @@ def test_the_summary_makes_no_markup_of_names(board):
     text = markdown(found._replace(checked=[sentence]))
     assert evil not in text
     assert escaped(evil) in text
-    assert escaped("<b>") == r"\<b\>"
+    assert escaped("<b> https://a.b") == "&lt;b> https&#58;//a.b"
 
 
 def test_the_docs_list_every_check():

@@ -3,16 +3,15 @@
 Names are those of strangers: what Markdown or HTML would act on is escaped.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from detox_bench.leaderboard.checking import Checking
 from detox_bench.leaderboard.folders import Board
 from detox_bench.leaderboard.submission import Estimate, Submission
+from detox_bench.reports import markdown_text
 from detox_bench.summary import MEAN
 
-_ACTIVE = re.compile(r"([\\`*_{}\[\]()#+!|~<>&@-])")
 #: Neighbours beside a submission: so many, the nearest in what they changed.
 _NEIGHBOURS = 6
 _HEADLINE = "emt"
@@ -30,9 +29,8 @@ def markdown(checking: Checking) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return text as it stands in Markdown: nothing in it is markup, a link or a mention."""
-    shortened = text if len(text) <= 300 else f"{text[:300]}…"
-    return _ACTIVE.sub(r"\\\1", " ".join(shortened.split()))
+    """Return text as it stands in Markdown, cut where it is long: nothing in it is markup."""
+    return markdown_text.escaped(text if len(text) <= 300 else f"{text[:300]}…")
 
 
 class Standing(NamedTuple):
